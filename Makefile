@@ -1,0 +1,48 @@
+# Two commands for a newcomer: `make train`, `make test`. Both start from a bare clone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+.DEFAULT_GOAL := help
+
+.PHONY: help train test test-slow check format clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
+
+# Installed once for users (stamp-run), once more with the tools that check (stamp-dev).
+# pip >= 25.1 knows dependency groups (PEP 735), hence the upgrade.
+$(VENV)/stamp-run: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("allmlp needs Python >= 3.11, this is " + sys.version.split()[0] + "; try make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/stamp-dev: $(VENV)/stamp-run
+	$(BIN)/pip install --quiet --constraint constraints.txt --group dev --group peers
+	@touch $@
+
+train: $(VENV)/stamp-run  ## train a Mixer on handwritten digits (about a minute)
+	$(BIN)/allmlp train
+
+test: check  ## everything that .ci/run runs: lint, types, imports, tests, doctests, README
+	$(BIN)/pytest -q -n 2 --jaxtyping-packages=allmlp,beartype.beartype
+	$(BIN)/pytest -q -m "compile and not slow" tests
+
+test-slow: $(VENV)/stamp-dev  ## the longer proofs
+	$(BIN)/pytest -q -m slow
+
+check: $(VENV)/stamp-dev  ## lint, types, import contracts, spelling
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy src tests
+	$(BIN)/lint-imports --no-timing
+	$(BIN)/typos
+
+format: $(VENV)/stamp-dev  ## format and sort imports
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove what make and the tests made (not runs/)
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
