@@ -36,7 +36,7 @@ check: $(VENV)/stamp-dev  ## lint, types, import contracts, spelling
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy src tests
-	$(BIN)/lint-imports --no-timing
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/typos
 
 format: $(VENV)/stamp-dev  ## format and sort imports
