@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["AllmlpError", "unknown_name"]
+__all__ = ["AllmlpError", "check_choice", "check_integers", "check_rates", "unknown_name"]
 
 
 class AllmlpError(ValueError):
@@ -36,3 +36,43 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
         return f"unknown {kind} {name!r}; did you mean {' or '.join(near)}?"
     shown = ", ".join(choices[:20]) + (", …" if len(choices) > 20 else "")
     return f"unknown {kind} {name!r}; choose one of: {shown}"
+
+
+def check_integers(owner: str, *, minimum: int, **values: object) -> None:
+    """Require whole numbers of at least `minimum`, named as the caller names them.
+
+    Raises:
+        AllmlpError: a value is no integer (a bool is none) or too small.
+
+    Example:
+        >>> check_integers("Mixer", minimum=1, depth=0)
+        Traceback (most recent call last):
+        allmlp.errors.AllmlpError: Mixer needs an integer depth of at least 1, got 0
+    """
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+            raise AllmlpError(
+                f"{owner} needs an integer {name} of at least {minimum}, got {value!r}"
+            )
+
+
+def check_rates(owner: str, **values: object) -> None:
+    """Require fractions in [0, 1): dropout, stochastic depth and the like.
+
+    Raises:
+        AllmlpError: a value is no number or outside [0, 1).
+    """
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+            raise AllmlpError(f"{owner} needs {name} in [0, 1), got {value!r}")
+
+
+def check_choice(kind: str, value: object, choices: Iterable[str]) -> None:
+    """Require one of a few names.
+
+    Raises:
+        AllmlpError: `value` is none of `choices`; the nearest is named.
+    """
+    known = list(choices)
+    if value not in known:
+        raise AllmlpError(unknown_name(kind, str(value), known))

@@ -1,0 +1,96 @@
+"""Two-layer perceptrons over channels and over tokens.
+
+Axes: b batch, n tokens, d width, m hidden.
+"""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from allmlp.errors import check_integers
+from allmlp.ops import linear_gelu, mix_tokens
+
+__all__ = ["Mlp", "TokenMlp"]
+
+
+class Mlp(nn.Module):
+    """`fc2(activation(fc1(x)))` on the last axis.
+
+    Args:
+        in_features: d, also the number of outputs.
+        hidden: m.
+        activation: module between the two layers.
+        dropout_rate: fraction of units dropped after the activation and after `fc2`, in [0, 1).
+
+    Shape:
+        (..., d) -> (..., d); dtype unchanged.
+
+    Raises:
+        AllmlpError: a size is no positive integer.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        hidden: int,
+        *,
+        activation: nn.Module | None = None,
+        dropout_rate: float = 0.0,
+    ):
+        super().__init__()
+        check_integers("Mlp", minimum=1, in_features=in_features, hidden=hidden)
+        self.fc1 = nn.Linear(in_features, hidden)
+        self.activation = nn.GELU() if activation is None else activation
+        self.dropout = nn.Dropout(dropout_rate)
+        self.fc2 = nn.Linear(hidden, in_features)
+
+    def forward(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
+        return self.dropout(self.fc2(self.dropout(self._hidden(x))))
+
+    def _hidden(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b m"]:
+        # a hook on either part wants to see what passes between them
+        if isinstance(self.activation, nn.GELU) and not _hooked(self.fc1, self.activation):
+            return linear_gelu(x, self.fc1.weight, self.fc1.bias, self.activation.approximate)
+        return self.activation(self.fc1(x))
+
+
+class TokenMlp(nn.Module):
+    """An `Mlp` over the token axis, with the same weights for every channel.
+
+    `fc1` and `fc2` are ordinary `nn.Linear`s (so initialisation, decay and converters need no
+    special case), applied by `ops.mix_tokens` without a transpose.
+
+    Args:
+        num_tokens: n, fixed by the weights.
+        hidden: m; the Mixer paper's D_S, independent of n.
+        activation: module between the two layers.
+        dropout_rate: fraction of units dropped after the activation and after `fc2`, in [0, 1).
+
+    Shape:
+        (b, n, d) -> (b, n, d); dtype unchanged.
+
+    Raises:
+        AllmlpError: a size is no positive integer.
+    """
+
+    def __init__(
+        self,
+        num_tokens: int,
+        hidden: int,
+        *,
+        activation: nn.Module | None = None,
+        dropout_rate: float = 0.0,
+    ):
+        super().__init__()
+        check_integers("TokenMlp", minimum=1, num_tokens=num_tokens, hidden=hidden)
+        self.fc1 = nn.Linear(num_tokens, hidden)
+        self.activation = nn.GELU() if activation is None else activation
+        self.dropout = nn.Dropout(dropout_rate)
+        self.fc2 = nn.Linear(hidden, num_tokens)
+
+    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        hidden = self.activation(mix_tokens(x, self.fc1.weight, self.fc1.bias))
+        return self.dropout(mix_tokens(self.dropout(hidden), self.fc2.weight, self.fc2.bias))
+
+
+def _hooked(*modules: nn.Module) -> bool:
+    return any(module._forward_hooks or module._forward_pre_hooks for module in modules)

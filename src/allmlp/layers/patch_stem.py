@@ -1,0 +1,74 @@
+"""Cut an image into patches and embed each with one linear map.
+
+Axes: b batch, c image channels, h w pixels, n tokens, d width.
+"""
+
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from allmlp.errors import AllmlpError, check_integers
+
+__all__ = ["PatchStem", "check_patches"]
+
+
+def check_patches(owner: str, img_size: tuple[int, int], patch_size: int) -> None:
+    """Require an image size, (height, width) in pixels, that patches tile.
+
+    Raises:
+        AllmlpError: no pair of positive integers, or a side is no multiple of the patch; the
+            nearest size that fits is named.
+    """
+    if not isinstance(img_size, tuple) or len(img_size) != 2:
+        raise AllmlpError(f"{owner} needs img_size=(height, width), got {img_size!r}")
+    height, width = img_size
+    check_integers(f"{owner}'s img_size", minimum=1, height=height, width=width)
+    if height % patch_size or width % patch_size:
+        fit = [max(round(side / patch_size), 1) * patch_size for side in img_size]
+        raise AllmlpError(
+            f"{owner} needs an image size divisible by patch_size={patch_size}, got "
+            f"{height}x{width}; the nearest that fits is {fit[0]}x{fit[1]}"
+        )
+
+
+class PatchStem(nn.Module):
+    """A convolution whose kernel is its stride, then row-major flattening of the grid.
+
+    Args:
+        img_size: height and width in pixels, multiples of `patch_size`.
+        in_chans: c.
+        patch_size: pixels per side of a patch.
+        width: d.
+
+    Shape:
+        (b, c, h, w) -> (b, n, d) with n = (h / patch_size) * (w / patch_size); dtype unchanged.
+
+    Raises:
+        AllmlpError: at run time, images of another size or channel count.
+    """
+
+    def __init__(self, *, img_size: tuple[int, int], in_chans: int, patch_size: int, width: int):
+        super().__init__()
+        check_patches("PatchStem", img_size, patch_size)
+        self.img_size = img_size
+        self.grid = (img_size[0] // patch_size, img_size[1] // patch_size)
+        self.proj = nn.Conv2d(in_chans, width, patch_size, stride=patch_size)
+
+    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
+        self._check(images)
+        return rearrange(self.proj(images), "b d h w -> b (h w) d")
+
+    def _check(self, images: Tensor) -> None:
+        channels, height, width = images.shape[1:]
+        if channels != self.proj.in_channels:
+            raise AllmlpError(
+                f"this model was built for {self.proj.in_channels} image channels but got "
+                f"{channels}; build it with in_chans={channels}"
+            )
+        if (height, width) != self.img_size:
+            patch = self.proj.kernel_size[0]
+            raise AllmlpError(
+                f"this model was built for {self.grid[0] * self.grid[1]} tokens (img_size="
+                f"{self.img_size[0]}x{self.img_size[1]}, patch_size={patch}) but got images of "
+                f"{height}x{width}; resize them or build it with img_size=({height}, {width})"
+            )

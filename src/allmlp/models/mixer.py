@@ -1,0 +1,363 @@
+"""MLP-Mixer: one MLP mixes tokens, the next mixes channels.
+
+Paper: Tolstikhin et al. 2021, arXiv:2105.01601, figure 1 and table 1.
+Reference: google-research/vision_transformer, vit_jax/models_mixer.py (Flax).
+DIFF: kept residual branches are divided by 1 - rate (the reference does not rescale).
+Axes: b batch, c image channels, h w pixels, n tokens, d width, k classes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
+from allmlp.layers.drop_path import SCHEDULES, DropPath, drop_path_rates
+from allmlp.layers.init import lecun_normal_
+from allmlp.layers.mlp import Mlp, TokenMlp
+from allmlp.layers.patch_stem import PatchStem, check_patches
+from allmlp.models.contract import VisionModel
+
+__all__ = ["VARIANTS", "Mixer", "MixerBlock", "MixerConfig"]
+
+GELUS = {"tanh": "tanh", "erf": "none"}  # ours -> torch's name of the approximation
+INITS = ("flax", "timm", "trunc_normal")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixerConfig:
+    """Sizes of one Mixer. The defaults are Mixer-B/16 (table 1).
+
+    Raises:
+        AllmlpError: a size is no positive integer, the patches do not tile the image, a rate lies
+            outside [0, 1), or a name is unknown.
+    """
+
+    img_size: tuple[int, int] = (224, 224)  # pixels, height and width
+    in_chans: int = 3
+    patch_size: int = 16  # pixels per side
+    width: int = 768  # d; "hidden size C" in the paper
+    depth: int = 12  # blocks
+    token_hidden: int = 384  # D_S, independent of the number of tokens
+    channel_hidden: int = 3072  # D_C
+    num_classes: int = 1000  # 0 leaves the head out
+    gelu: Literal["tanh", "erf"] = "tanh"  # tanh: Google's weights; erf: timm's own
+    norm_eps: float = 1e-6  # Flax's default, not torch's 1e-5
+    dropout_rate: float = 0.0  # in both MLPs
+    drop_path_rate: float = 0.0  # of the last block
+    drop_path_schedule: Literal["linear", "constant"] = "linear"
+    init: Literal["flax", "timm", "trunc_normal"] = "flax"
+
+    def __post_init__(self) -> None:
+        check_integers(
+            "Mixer",
+            minimum=1,
+            in_chans=self.in_chans,
+            patch_size=self.patch_size,
+            width=self.width,
+            depth=self.depth,
+            token_hidden=self.token_hidden,
+            channel_hidden=self.channel_hidden,
+        )
+        check_integers("Mixer", minimum=0, num_classes=self.num_classes)
+        check_rates("Mixer", dropout_rate=self.dropout_rate, drop_path_rate=self.drop_path_rate)
+        check_choice("gelu", self.gelu, GELUS)
+        check_choice("drop_path_schedule", self.drop_path_schedule, SCHEDULES)
+        check_choice("init", self.init, INITS)
+        check_patches("Mixer", self.img_size, self.patch_size)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Tokens along height and width."""
+        return self.img_size[0] // self.patch_size, self.img_size[1] // self.patch_size
+
+    @property
+    def num_tokens(self) -> int:
+        """n, "S" in the paper."""
+        return self.grid[0] * self.grid[1]
+
+
+class MixerBlock(nn.Module):
+    """Pre-norm residual MLP over tokens, then over channels (paper, eq. 1).
+
+    Args:
+        width: d.
+        token_mlp: (b, n, d) -> (b, n, d), mixes tokens.
+        channel_mlp: (..., d) -> (..., d), mixes channels; any kind of MLP.
+        norm_eps: of both LayerNorms.
+        drop_path_rate: probability that a sample skips a branch, in [0, 1).
+
+    Shape:
+        (b, n, d) -> (b, n, d); dtype unchanged.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        token_mlp: nn.Module,
+        channel_mlp: nn.Module,
+        norm_eps: float = 1e-6,
+        drop_path_rate: float = 0.0,
+    ):
+        super().__init__()
+        # over channels also before token mixing: every token keeps its own statistics
+        self.token_norm = nn.LayerNorm(width, eps=norm_eps)
+        self.token_mlp = token_mlp
+        self.channel_norm = nn.LayerNorm(width, eps=norm_eps)
+        self.channel_mlp = channel_mlp
+        self.drop_path = DropPath(drop_path_rate)
+
+    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        x = x + self.drop_path(self.token_mlp(self.token_norm(x)))
+        return x + self.drop_path(self.channel_mlp(self.channel_norm(x)))
+
+
+class Mixer(VisionModel):
+    """Patches, `depth` blocks, LayerNorm, mean over tokens, linear head.
+
+    Args:
+        config: the sizes.
+
+    Shape:
+        images (b, c, h, w) -> logits (b, k), or (b, d) with `num_classes=0`.
+
+    Example:
+        >>> config = MixerConfig(img_size=(8, 8), in_chans=1, patch_size=2, width=16, depth=2,
+        ...                      token_hidden=8, channel_hidden=32, num_classes=10)
+        >>> Mixer(config)(torch.zeros(5, 1, 8, 8)).shape
+        torch.Size([5, 10])
+    """
+
+    def __init__(self, config: MixerConfig):
+        super().__init__()
+        self.config = config
+        self.num_features = config.width
+        self.grad_checkpointing = False
+        self.stem = PatchStem(
+            img_size=config.img_size,
+            in_chans=config.in_chans,
+            patch_size=config.patch_size,
+            width=config.width,
+        )
+        rates = drop_path_rates(config.drop_path_rate, config.depth, config.drop_path_schedule)
+        self.blocks = nn.ModuleList(self._block(rate) for rate in rates)
+        self.norm = nn.LayerNorm(config.width, eps=config.norm_eps)
+        self.head = _head(config)
+        self.feature_info = [
+            {"num_chs": config.width, "reduction": config.patch_size, "module": f"blocks.{i}"}
+            for i in range(config.depth)
+        ]
+        self.init_weights()
+
+    def _block(self, drop_path_rate: float) -> MixerBlock:
+        c = self.config
+        return MixerBlock(
+            width=c.width,
+            token_mlp=TokenMlp(
+                c.num_tokens,
+                c.token_hidden,
+                activation=nn.GELU(GELUS[c.gelu]),
+                dropout_rate=c.dropout_rate,
+            ),
+            channel_mlp=Mlp(
+                c.width,
+                c.channel_hidden,
+                activation=nn.GELU(GELUS[c.gelu]),
+                dropout_rate=c.dropout_rate,
+            ),
+            norm_eps=c.norm_eps,
+            drop_path_rate=drop_path_rate,
+        )
+
+    def init_weights(self) -> None:
+        """Draw all weights anew by `config.init`; the head starts at zero.
+
+        `flax`: LeCun normal, biases 0 (what the paper's weights grew from). `timm`: Xavier uniform
+        and biases of std 1e-6 in the MLPs, LeCun normal stem. `trunc_normal`: std 0.02, biases 0.
+        """
+        for name, module in self.named_modules():
+            if name == "head":
+                _zero_(module)
+            elif isinstance(module, nn.Linear | nn.Conv2d):
+                _INIT[self.config.init](module)
+
+    def forward_features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
+        """Normalised tokens, before pooling."""
+        x = self.stem(images)
+        for block in self.blocks:
+            x = self._run(block, x)
+        return self.norm(x)
+
+    def forward_head(
+        self, x: Float[Tensor, "b n d"], pre_logits: bool = False
+    ) -> Float[Tensor, "b k"]:
+        """Mean over tokens, then the head unless `pre_logits`."""
+        x = x.mean(dim=1)
+        return x if pre_logits else self.head(x)
+
+    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        return self.forward_head(self.forward_features(images))
+
+    def forward_intermediates(
+        self,
+        images: Float[Tensor, "b c h w"],
+        indices: int | Sequence[int] | None = None,
+        norm: bool = False,
+        output_fmt: Literal["NCHW", "NLC"] = "NCHW",
+        intermediates_only: bool = False,
+    ) -> tuple[Tensor, list[Tensor]] | list[Tensor]:
+        """The output of chosen blocks, and of `forward_features`.
+
+        Args:
+            images: a batch.
+            indices: block numbers (negative ones count from the end), the last n blocks for an
+                integer n, or all for None.
+            norm: apply the final LayerNorm to every intermediate.
+            output_fmt: maps (b, d, h/p, w/p) or tokens (b, n, d).
+            intermediates_only: return the list alone and skip the blocks after the last one asked.
+
+        Returns:
+            `(final tokens, intermediates)`, or the intermediates alone.
+
+        Raises:
+            AllmlpError: a block number that does not exist, or an unknown format.
+        """
+        check_choice("output_fmt", output_fmt, ("NCHW", "NLC"))
+        wanted = _block_numbers(indices, len(self.blocks))
+        x = self.stem(images)
+        found: dict[int, Tensor] = {}
+        for i, block in enumerate(self.blocks):
+            if intermediates_only and i > max(wanted):
+                break
+            x = self._run(block, x)
+            if i in wanted:
+                tokens = self.norm(x) if norm else x
+                found[i] = tokens if output_fmt == "NLC" else self._as_map(tokens)
+        intermediates = [found[i] for i in wanted]
+        return intermediates if intermediates_only else (self.norm(x), intermediates)
+
+    def _run(self, block: nn.Module, x: Tensor) -> Tensor:
+        if self.grad_checkpointing and torch.is_grad_enabled():
+            return checkpoint(block, x, use_reentrant=False)
+        return block(x)
+
+    def _as_map(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b d h w"]:
+        return rearrange(tokens, "b (h w) d -> b d h w", h=self.config.grid[0])
+
+    def get_classifier(self) -> nn.Module:
+        """The head: `nn.Linear`, or `nn.Identity` without classes."""
+        return self.head
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Put in a fresh zero head for `num_classes` classes; 0 removes it, and it can come back.
+
+        Raises:
+            AllmlpError: `num_classes` is negative.
+        """
+        self.config = replace(self.config, num_classes=num_classes)
+        self.head = _head(self.config).to(self.norm.weight)
+        _zero_(self.head)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Recompute the blocks in the backward pass: less memory, a third more time."""
+        self.grad_checkpointing = enable
+
+    def no_weight_decay(self) -> set[str]:
+        """Parameters exempt from decay beyond biases and norms: none."""
+        return set()
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """Patterns, in timm's form, that sort parameters into stem, blocks and the final norm."""
+        return {"stem": r"^stem", "blocks": [(r"^blocks\.(\d+)", None), (r"^norm", (99999,))]}
+
+
+def _head(config: MixerConfig) -> nn.Module:
+    return nn.Linear(config.width, config.num_classes) if config.num_classes else nn.Identity()
+
+
+def _zero_(head: nn.Module) -> None:
+    for parameter in head.parameters():
+        nn.init.zeros_(parameter)
+
+
+def _block_numbers(indices: int | Sequence[int] | None, depth: int) -> list[int]:
+    if indices is None:
+        indices = range(depth)
+    elif isinstance(indices, int):
+        indices = range(depth - indices, depth)
+    numbers = [i + depth if i < 0 else i for i in indices]
+    if not numbers or not all(0 <= i < depth for i in numbers):
+        raise AllmlpError(
+            f"indices must name blocks of a model of depth {depth}, got {list(indices)}; "
+            f"use numbers from {-depth} to {depth - 1}"
+        )
+    return numbers
+
+
+def _init_flax(module: nn.Linear | nn.Conv2d) -> None:
+    lecun_normal_(module.weight)
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+def _init_timm(module: nn.Linear | nn.Conv2d) -> None:
+    if isinstance(module, nn.Conv2d):
+        _init_flax(module)
+    else:
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.normal_(module.bias, std=1e-6)
+
+
+def _init_trunc_normal(module: nn.Linear | nn.Conv2d) -> None:
+    nn.init.trunc_normal_(module.weight, std=0.02)
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+_INIT = {"flax": _init_flax, "timm": _init_timm, "trunc_normal": _init_trunc_normal}
+
+_S = MixerConfig(width=512, depth=8, token_hidden=256, channel_hidden=2048)
+_B = MixerConfig(width=768, depth=12, token_hidden=384, channel_hidden=3072)
+_L = MixerConfig(width=1024, depth=24, token_hidden=512, channel_hidden=4096)
+_H = MixerConfig(width=1280, depth=32, token_hidden=640, channel_hidden=5120)
+
+VARIANTS = {
+    # paper, table 1
+    "mixer_s32": replace(_S, patch_size=32),
+    "mixer_s16": replace(_S, patch_size=16),
+    "mixer_b32": replace(_B, patch_size=32),
+    "mixer_b16": replace(_B, patch_size=16),
+    "mixer_l32": replace(_L, patch_size=32),
+    "mixer_l16": replace(_L, patch_size=16),
+    "mixer_h14": replace(_H, patch_size=14),
+    # in Google's GSAM bucket, not in the paper
+    "mixer_s8": replace(_S, patch_size=8),
+    # CIFAR: the sizes of omihub777/MLP-Mixer-CIFAR's documented defaults
+    "mixer_nano": MixerConfig(
+        img_size=(32, 32),
+        patch_size=4,
+        width=128,
+        depth=8,
+        token_hidden=64,
+        channel_hidden=512,
+        num_classes=10,
+    ),
+    # scikit-learn's handwritten digits: 16 tokens
+    "mixer_digits": MixerConfig(
+        img_size=(8, 8),
+        in_chans=1,
+        patch_size=2,
+        width=64,
+        depth=4,
+        token_hidden=32,
+        channel_hidden=256,
+        num_classes=10,
+    ),
+}

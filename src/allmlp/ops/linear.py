@@ -1,0 +1,55 @@
+"""A linear map and its GELU in one pass over memory, where the CPU library offers that.
+
+Axes: b any leading axes, n in, m out.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = ["GELUS", "linear_gelu"]
+
+GELUS = ("tanh", "none")  # torch's names: the tanh approximation, and the exact erf form
+
+
+def linear_gelu(
+    x: Float[Tensor, "*b n"],
+    weight: Float[Tensor, "m n"],
+    bias: Float[Tensor, " m"],
+    approximate: str,
+) -> Float[Tensor, "*b m"]:
+    """`gelu(x @ weight.T + bias)`.
+
+    Eager inference on a CPU goes through oneDNN, which applies the activation while the product is
+    still in registers; there torch's own tanh form costs three times its erf form. Everything else
+    (gradients, compile, export, other devices) is `F.gelu(F.linear(x))`. The two agree to rounding.
+
+    Args:
+        x: inputs.
+        weight: as in `torch.nn.Linear(n, m)`.
+        bias: one number for every output.
+        approximate: `tanh` or `none`, as in `torch.nn.GELU`.
+
+    Shape:
+        (..., n) -> (..., m); output dtype = input dtype (autocast's dtype under autocast).
+    """
+    if not _onednn_serves(x, weight):
+        return F.gelu(F.linear(x, weight, bias), approximate=approximate)
+    if torch.is_autocast_enabled("cpu"):
+        dtype = torch.get_autocast_dtype("cpu")
+        x, weight, bias = x.to(dtype), weight.to(dtype), bias.to(dtype)
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "gelu", [], approximate)
+
+
+def _onednn_serves(x: Tensor, weight: Tensor) -> bool:
+    return (
+        x.device.type == "cpu"
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
+        and not (torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad))
+        and torch.backends.mkldnn.is_available()
+        and x.dtype == weight.dtype
+        and x.dtype in (torch.float32, torch.bfloat16)
+        and x.numel() > 0
+    )

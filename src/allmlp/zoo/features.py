@@ -1,0 +1,58 @@
+"""A model as a backbone: images in, one feature map for each chosen block out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from allmlp.models.contract import VisionModel
+
+__all__ = ["FeatureBackbone", "FeatureInfo"]
+
+
+class FeatureInfo:
+    """Channels, strides and submodules of the maps a `FeatureBackbone` returns, in order."""
+
+    def __init__(self, info: Sequence[dict[str, Any]]):
+        self.info = list(info)
+
+    def channels(self) -> list[int]:
+        """Channels of each map."""
+        return [entry["num_chs"] for entry in self.info]
+
+    def reduction(self) -> list[int]:
+        """Stride of each map in pixels."""
+        return [entry["reduction"] for entry in self.info]
+
+    def module_name(self) -> list[str]:
+        """Submodule of the model that each map leaves."""
+        return [entry["module"] for entry in self.info]
+
+
+class FeatureBackbone(nn.Module):
+    """What `create_model(..., features_only=True)` returns.
+
+    Args:
+        model: its head is removed.
+        out_indices: blocks whose outputs are wanted; negative ones count from the end; None for all.
+
+    Shape:
+        images (b, c, h, w) -> list of maps (b, channels, h / reduction, w / reduction).
+
+    Raises:
+        AllmlpError: at the first call, a block that does not exist.
+    """
+
+    def __init__(self, model: VisionModel, out_indices: Sequence[int] | None = None):
+        super().__init__()
+        model.reset_classifier(0)
+        self.model = model
+        count = len(model.feature_info)
+        self.out_indices = list(range(count)) if out_indices is None else list(out_indices)
+        self.feature_info = FeatureInfo([model.feature_info[i] for i in self.out_indices])
+
+    def forward(self, images: Float[Tensor, "b c h w"]) -> list[Tensor]:
+        maps = self.model.forward_intermediates(images, self.out_indices, intermediates_only=True)
+        assert isinstance(maps, list)  # intermediates_only
+        return maps
