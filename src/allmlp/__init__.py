@@ -9,8 +9,14 @@ from typing import Any
 
 # public name -> the module that defines it. __init__.pyi says the same to type checkers, and
 # tests/test_facade.py compares the two.
-_HOME: dict[str, str] = {}
-_ROOMS: tuple[str, ...] = ()
+_HOME: dict[str, str] = {
+    "create_model": "allmlp.zoo",
+    "list_models": "allmlp.zoo",
+    "load_run": "allmlp.runs.run",
+    "model_info": "allmlp.zoo",
+    "train": "allmlp.runs.train",
+}
+_ROOMS: tuple[str, ...] = ("data", "layers", "models", "ops", "runs", "training", "zoo")
 
 __all__ = ["__version__", *_HOME, *_ROOMS]
 

@@ -24,14 +24,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
         known: every valid name.
 
     Example:
-        >>> unknown_name("model", "mixer_b61", ["mixer_b16", "mixer_b32", "mixer_l16"])
-        "unknown model 'mixer_b61'; did you mean mixer_b16?"
+        >>> unknown_name("key", "epcohs", ["epochs", "lr", "batch_size"])
+        "unknown key 'epcohs'; did you mean epochs?"
         >>> unknown_name("precision", "int8", ["fp32", "bf16"])
         "unknown precision 'int8'; choose one of: bf16, fp32"
     """
     choices = sorted(set(known))
-    # 0.75 keeps transposed and dropped letters and leaves out mere relatives
-    near = difflib.get_close_matches(name, choices, n=3, cutoff=0.75)
+    # 0.65 keeps two slips in a word of four letters and leaves out mere relatives
+    near = difflib.get_close_matches(name, choices, n=3, cutoff=0.65)
     if near:
         return f"unknown {kind} {name!r}; did you mean {' or '.join(near)}?"
     shown = ", ".join(choices[:20]) + (", …" if len(choices) > 20 else "")

@@ -35,7 +35,7 @@ class FeatureBackbone(nn.Module):
 
     Args:
         model: its head is removed.
-        out_indices: blocks whose outputs are wanted; negative ones count from the end; None for all.
+        out_indices: blocks wanted; negative ones count from the end; None for all.
 
     Shape:
         images (b, c, h, w) -> list of maps (b, channels, h / reduction, w / reduction).

@@ -1,0 +1,15 @@
+from allmlp import data as data
+from allmlp import layers as layers
+from allmlp import models as models
+from allmlp import ops as ops
+from allmlp import runs as runs
+from allmlp import training as training
+from allmlp import zoo as zoo
+from allmlp.runs.run import load_run as load_run
+from allmlp.runs.train import train as train
+from allmlp.zoo import create_model as create_model
+from allmlp.zoo import list_models as list_models
+from allmlp.zoo import model_info as model_info
+
+__version__: str
+__all__: list[str]

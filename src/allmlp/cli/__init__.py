@@ -1,0 +1,62 @@
+"""The command line: one file per command. They parse, call and print; nothing here needs torch."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from cyclopts import App, CycloptsError
+
+from allmlp.cli.dotted import rewrite_dotted
+from allmlp.cli.eval import evaluate
+from allmlp.cli.info import info
+from allmlp.cli.models import models
+from allmlp.cli.predict import predict
+from allmlp.cli.train import train
+from allmlp.errors import AllmlpError
+
+__all__ = ["app", "main"]
+
+app = App(
+    name="allmlp",
+    help="Every all-MLP network, correct, fast and explainable.",
+    suppress_keyboard_interrupt=False,
+)
+app.command(train)
+app.command(evaluate, name="eval")
+app.command(predict)
+app.command(models)
+app.command(info)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit.
+
+    0 after success, 1 after an error the user can mend (one line on stderr), 2 after a command line
+    that cannot be read, 130 after Ctrl-C. A traceback is a bug of ours.
+    """
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(
+            rewrite_dotted(tokens),
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+    except CycloptsError as e:
+        _fail(f"{e}  See allmlp --help", 2)
+    except AllmlpError as e:
+        _fail(str(e), 1)
+    except KeyboardInterrupt as e:
+        _fail(f"interrupted; {e}" if str(e) else "interrupted", 130)
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as e:
+        where = f" ({e.filename})" if e.filename else ""
+        _fail(f"{e.strerror or e}{where}; free some space or choose another place", 1)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"allmlp: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)

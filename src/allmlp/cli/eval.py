@@ -1,0 +1,37 @@
+"""`allmlp eval`."""
+
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    run: Path,
+    data: str | None = None,
+    /,
+    *,
+    part: Literal["train", "val", "test"] = "test",
+    device: str = "auto",
+) -> None:
+    """Score a trained run; the result goes into its eval folder.
+
+    Parameters
+    ----------
+    run:
+        Folder of a run.
+    data:
+        Name of a data set; by default what the run was trained on.
+    part:
+        Of the data.
+    device:
+        cpu, cuda, mps …; auto takes an accelerator if there is one.
+    """
+    from allmlp.runs.evaluate import evaluate_run
+    from allmlp.runs.run import load_run
+
+    scores = evaluate_run(load_run(run, device=device), data, part)
+    print(
+        f"{scores['source']} {scores['part']}: accuracy {scores['accuracy']:.2%} of "
+        f"{scores['count']} images, loss {scores['loss']:.4f}"
+    )

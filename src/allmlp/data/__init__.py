@@ -1,0 +1,19 @@
+"""Sources of examples, decoding, augmentation: everything that ends in a batch."""
+
+from allmlp.data.batches import epoch_generator as epoch_generator
+from allmlp.data.batches import iterate_batches as iterate_batches
+from allmlp.data.image_set import ImageSet as ImageSet
+from allmlp.data.image_set import Splits as Splits
+from allmlp.data.preprocess import Preprocess as Preprocess
+from allmlp.data.sources import SOURCES as SOURCES
+from allmlp.data.sources import load_source as load_source
+
+__all__ = [
+    "SOURCES",
+    "ImageSet",
+    "Preprocess",
+    "Splits",
+    "epoch_generator",
+    "iterate_batches",
+    "load_source",
+]

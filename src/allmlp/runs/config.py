@@ -1,0 +1,100 @@
+"""Everything that determines a run, as one tree of dataclasses. YAML files hold the same tree.
+
+The defaults train a Mixer on handwritten digits. Needs no torch, so that the command line answers
+`--help` at once.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+__all__ = [
+    "SHORT_NAMES",
+    "AugmentConfig",
+    "Config",
+    "DataConfig",
+    "ModelConfig",
+    "RunConfig",
+    "TrainConfig",
+]
+
+
+def _option(default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Where the run lives and what it runs on."""
+
+    dir: str | None = _option(None, "folder to create; by default runs/DATA-MODEL-N")
+    seed: int = _option(0, "of weights, order and augmentation")
+    device: str = _option("auto", "cpu, cuda, cuda:1, mps …; auto takes an accelerator if there is")
+    precision: Literal["auto", "fp32", "bf16"] = _option(
+        "auto", "of matrix products; auto is bf16 where the device multiplies it natively"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What is learned from."""
+
+    source: str = _option("digits", "name of a data set")
+    img_size: int | tuple[int, int] | None = _option(
+        None, "pixels, side or [height, width]; by default the model's"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """What learns."""
+
+    name: str = _option("mixer_digits", "as `allmlp models` lists them")
+    overrides: dict[str, Any] = field(
+        default_factory=dict, metadata={"help": "fields of the model's config, by name"}
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How it learns."""
+
+    epochs: int = _option(60, "passes over the training part")
+    batch_size: int = _option(64, "examples per step")
+    lr: float = _option(2e-3, "peak learning rate of AdamW")
+    weight_decay: float = _option(0.05, "decoupled; of matrices only")
+    warmup: float = _option(5.0, "epochs of linear warm-up before the cosine")
+    clip: float | None = _option(1.0, "largest global gradient norm; null for none")
+    label_smoothing: float = _option(0.1, "share of the target spread over all classes")
+    log_every: int = _option(10, "steps between lines of metrics.jsonl")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """How training images are varied."""
+
+    shift: int = _option(1, "largest random shift, in pixels; the border fills with zero")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A whole run."""
+
+    run: RunConfig = field(default_factory=RunConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+
+# what has a short name on the command line and in `allmlp.train(...)`
+SHORT_NAMES: dict[str, str] = {
+    "data": "data.source",
+    "model": "model.name",
+    "epochs": "train.epochs",
+    "batch_size": "train.batch_size",
+    "lr": "train.lr",
+    "seed": "run.seed",
+    "run": "run.dir",
+    "precision": "run.precision",
+    "device": "run.device",
+}

@@ -1,0 +1,182 @@
+"""The config tree as nested mappings: from YAML and dotted paths, checked, and back.
+
+A mapping names only what differs from the defaults. Needs no torch.
+"""
+
+import dataclasses
+import types
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from allmlp.errors import AllmlpError, unknown_name
+from allmlp.runs.config import SHORT_NAMES, Config
+
+__all__ = ["build_config", "describe_fields", "read_yaml", "resolve_config", "set_path", "to_yaml"]
+
+Node = TypeVar("Node")
+Tree = dict[str, Any]
+
+
+def read_yaml(path: Path) -> Tree:
+    """The mapping that a YAML file holds; an empty file is an empty mapping.
+
+    Raises:
+        AllmlpError: no such file, no YAML, or no mapping.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise AllmlpError(f"no config file at {path}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as e:
+        raise AllmlpError(f"{path} is no valid YAML: {' '.join(str(e).split())}") from e
+    if not isinstance(tree, dict | None):
+        raise AllmlpError(f"{path} must hold a mapping such as 'train: {{epochs: 5}}'")
+    return tree or {}
+
+
+def set_path(tree: Tree, path: str, value: Any) -> None:
+    """Set `train.warmup`, say, in nested mappings, making the inner ones on the way.
+
+    Raises:
+        AllmlpError: an inner node of the path is a plain value.
+
+    Example:
+        >>> tree = {"train": {"epochs": 5}}
+        >>> set_path(tree, "train.warmup", 1)
+        >>> tree
+        {'train': {'epochs': 5, 'warmup': 1}}
+    """
+    *sections, last = path.split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise AllmlpError(f"{path}: {section} is a value, not a section")
+    tree[last] = value
+
+
+def build_config(tree: Mapping[str, Any]) -> Config:
+    """Check a mapping against the tree and fill in the defaults.
+
+    Raises:
+        AllmlpError: an unknown key (the nearest is named), or a value of the wrong type.
+
+    Example:
+        >>> build_config({"train": {"epochs": 5}}).train.epochs
+        5
+        >>> build_config({"train": {"epcohs": 5}})
+        Traceback (most recent call last):
+        allmlp.errors.AllmlpError: unknown key 'train.epcohs'; did you mean train.epochs?
+    """
+    return _node(Config, tree, "")
+
+
+def resolve_config(
+    config: Config | Mapping[str, Any] | str | Path | None, settings: Mapping[str, Any]
+) -> Config:
+    """The whole configuration from what somebody wants different.
+
+    Args:
+        config: a whole `Config`, nested mappings, the path of a YAML file, or None.
+        settings: short names (`SHORT_NAMES`); they win over `config`.
+
+    Raises:
+        AllmlpError: an unknown name, a value of the wrong type, or no such file.
+
+    Example:
+        >>> resolve_config({"train": {"epochs": 5}}, {"lr": 0.1}).train.lr
+        0.1
+    """
+    if isinstance(config, Config):
+        if settings:
+            raise AllmlpError("short settings go with mappings or files, not with a whole Config")
+        return config
+    tree = read_yaml(Path(config)) if isinstance(config, str | Path) else _copy(config or {})
+    for name, value in settings.items():
+        if name not in SHORT_NAMES:
+            raise AllmlpError(unknown_name("setting", name, SHORT_NAMES))
+        set_path(tree, SHORT_NAMES[name], value)
+    return build_config(tree)
+
+
+def to_yaml(config: Config) -> str:
+    """The whole tree, every default written out; `build_config` of it gives the same config."""
+    # YAML has no tuples: lists come back as tuples by the field's type
+    plain = dataclasses.asdict(config, dict_factory=_plain)
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+
+
+def describe_fields() -> Iterator[tuple[str, Any, str]]:
+    """Every leaf of the tree: dotted path, default, and what it is for."""
+    for section in dataclasses.fields(Config):
+        node = section.default_factory()
+        for leaf in dataclasses.fields(node):
+            yield f"{section.name}.{leaf.name}", getattr(node, leaf.name), leaf.metadata["help"]
+
+
+def _copy(tree: Mapping[str, Any]) -> Tree:
+    return {key: _copy(v) if isinstance(v, Mapping) else v for key, v in tree.items()}
+
+
+def _plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in items}
+
+
+def _node(kind: type[Node], tree: Any, path: str) -> Node:
+    if not isinstance(tree, Mapping):
+        raise AllmlpError(f"{path} must be a section with keys, got {tree!r}")
+    hints = get_type_hints(kind)
+    values = {}
+    for key, value in tree.items():
+        where = f"{path}.{key}" if path else str(key)
+        if key not in hints:
+            if not path and key in SHORT_NAMES:  # a flag's name where the tree wants a section
+                raise AllmlpError(f"unknown key {key!r}; it is {SHORT_NAMES[key]} here")
+            known = [f"{path}.{name}" if path else name for name in hints]
+            raise AllmlpError(unknown_name("key", where, known))
+        if dataclasses.is_dataclass(hints[key]):
+            values[key] = _node(hints[key], value, where)
+        else:
+            values[key] = _leaf(hints[key], value, where)
+    return kind(**values)
+
+
+def _leaf(hint: Any, value: Any, path: str) -> Any:
+    for option in get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,):
+        matched, result = _match(option, value)
+        if matched:
+            return result
+    raise AllmlpError(f"{path} must be {_spell(hint)}, got {value!r}")
+
+
+def _match(hint: Any, value: Any) -> tuple[bool, Any]:
+    """Whether `value` is of the type `hint`, and the value in that type."""
+    if get_origin(hint) is Literal:
+        return value in get_args(hint), value
+    if get_origin(hint) is tuple:
+        whole = isinstance(value, list | tuple) and len(value) == len(get_args(hint))
+        return whole and all(type(v) is int for v in value), tuple(value) if whole else value
+    if get_origin(hint) is dict:
+        return isinstance(value, dict), value
+    if hint is float:
+        # YAML 1.1 reads 1e-3 as text: it wants 1.0e-3
+        try:
+            return not isinstance(value, bool), float(value)
+        except (TypeError, ValueError):
+            return False, value
+    return type(value) is hint, value
+
+
+def _spell(hint: Any) -> str:
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join(_spell(option) for option in get_args(hint))
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(map(str, get_args(hint)))
+    if get_origin(hint) is tuple:
+        return "[height, width]"
+    if get_origin(hint) is dict:
+        return "a mapping"
+    names = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
+    return names.get(hint, "null")

@@ -1,0 +1,129 @@
+"""The run directory: which file holds what, and how each is written.
+
+config.yaml        the resolved configuration
+metrics.jsonl      one object a line: step, epoch, train/*, val/*, lr, images_per_second
+last.ckpt          model, optimizer and schedule after the last epoch
+best.ckpt          the same after the epoch that was best on the validation part
+model.safetensors  weights of the best epoch
+model.json         what rebuilds the model and prepares its input
+eval/              scores, predictions and sample images of the test part
+"""
+
+import json
+from collections.abc import Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from allmlp.errors import AllmlpError
+from allmlp.files import replace_file, write_text
+
+__all__ = ["RunDirectory"]
+
+
+class RunDirectory:
+    """Paths and durable writes of one run.
+
+    Args:
+        path: the folder; `create` makes it, `open` requires that it is a run.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.config = path / "config.yaml"
+        self.metrics = path / "metrics.jsonl"
+        self.last = path / "last.ckpt"
+        self.best = path / "best.ckpt"
+        self.weights = path / "model.safetensors"
+        self.model = path / "model.json"
+        self.eval = path / "eval"
+
+    @classmethod
+    def create(cls, wanted: str | None, stem: str) -> "RunDirectory":
+        """Make the folder `wanted`, or the first free `runs/STEM-N`.
+
+        Raises:
+            AllmlpError: the folder exists already.
+            OSError: it cannot be made.
+        """
+        if wanted is not None:
+            path = Path(wanted)
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                raise AllmlpError(
+                    f"a run needs a folder of its own, {path} exists; choose another with --run "
+                    "or delete it"
+                ) from None
+            return cls(path)
+        for number in count(1):
+            path = Path("runs") / f"{stem}-{number}"
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:  # also when another process was faster
+                continue
+            return cls(path)
+        raise AssertionError("unreachable")
+
+    @classmethod
+    def open(cls, path: str | Path) -> "RunDirectory":
+        """The run at `path`.
+
+        Raises:
+            AllmlpError: there is none, or it never got as far as a first checkpoint.
+        """
+        run = cls(Path(path))
+        if not run.config.is_file():
+            raise AllmlpError(f"{path} is no run: it has no config.yaml; name a folder under runs/")
+        if not run.weights.is_file() or not run.model.is_file():
+            raise AllmlpError(
+                f"{path} holds no trained model: it stopped before its first epoch ended; "
+                f"train again with --config {run.config} --run NEW"
+            )
+        return run
+
+    def append_metrics(self, record: Mapping[str, Any]) -> None:
+        """Add one line to `metrics.jsonl`."""
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def write_weights(self, state: Mapping[str, Tensor]) -> None:
+        """Replace `model.safetensors`."""
+        with replace_file(self.weights) as file:
+            file.write(save({name: tensor.contiguous() for name, tensor in state.items()}))
+
+    def read_weights(self) -> dict[str, Tensor]:
+        """The tensors of `model.safetensors`.
+
+        Raises:
+            AllmlpError: the file is damaged.
+        """
+        try:
+            return load_file(self.weights)
+        except SafetensorError as e:
+            raise AllmlpError(f"{self.weights} is damaged ({e}); use another run") from e
+
+    def write_json(self, path: Path, value: Any) -> None:
+        """Replace a JSON file of the run."""
+        path.parent.mkdir(exist_ok=True)
+        write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+    def read_json(self, path: Path) -> dict[str, Any]:
+        """The object that a JSON file of the run holds.
+
+        Raises:
+            AllmlpError: the file is missing or damaged.
+        """
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise AllmlpError(f"{self.path} has no {path.name}; make it by `allmlp eval`") from None
+        except (json.JSONDecodeError, UnicodeDecodeError) as e:
+            raise AllmlpError(f"{path} is damaged ({e}); use another run") from e
+        if not isinstance(value, dict):
+            raise AllmlpError(f"{path} is damaged (no object); use another run")
+        return value

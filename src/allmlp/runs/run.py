@@ -1,0 +1,215 @@
+"""A finished run in use: the model with everything it needs to answer.
+
+Axes: n examples, c channels, h w pixels, k classes.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from PIL import Image
+from torch import Tensor
+
+from allmlp.data import ImageSet, Preprocess, iterate_batches
+from allmlp.errors import AllmlpError
+from allmlp.models.contract import VisionModel
+from allmlp.runs.config import Config
+from allmlp.runs.config_tree import build_config, read_yaml
+from allmlp.runs.directory import RunDirectory
+from allmlp.training import autocast_dtype, choose_device
+from allmlp.zoo import build_model, family_of
+
+__all__ = ["Predictions", "Run", "load_run", "model_record"]
+
+# raised when a reader of the old form could misread the new one
+SCHEMA = 1
+
+Picture = str | Path | Image.Image
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Class probabilities, and the names that go with them."""
+
+    probabilities: Float[Tensor, "n k"]  # float32, on the CPU
+    classes: tuple[str, ...]
+
+    @property
+    def labels(self) -> list[str]:
+        """The most probable class of each example."""
+        return [self.classes[i] for i in self.probabilities.argmax(dim=1).tolist()]
+
+    def top(self, count: int) -> list[list[tuple[str, float]]]:
+        """The `count` most probable classes of each example with their probabilities."""
+        values, indices = self.probabilities.topk(min(count, len(self.classes)), dim=1)
+        return [
+            [(self.classes[i], p) for i, p in zip(row_i, row_p, strict=True)]
+            for row_i, row_p in zip(indices.tolist(), values.tolist(), strict=True)
+        ]
+
+
+class Run:
+    """A trained model, its preprocessing, its classes and the configuration it came from.
+
+    Attributes:
+        directory: where its files are.
+        config: the resolved configuration.
+        model: in eval mode, on `device`.
+        preprocess: from images to what the model expects.
+        classes: names, in the order of the outputs.
+    """
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        config: Config,
+        model: VisionModel,
+        preprocess: Preprocess,
+        classes: tuple[str, ...],
+        device: torch.device,
+    ):
+        self.directory = directory
+        self.config = config
+        self.model = model.to(device).eval()
+        self.preprocess = preprocess
+        self.classes = classes
+        self.device = device
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return self.directory.path
+
+    def scores(self) -> dict[str, Any]:
+        """What `eval/scores.json` holds: source, part, count, loss and accuracy of the test part.
+
+        Raises:
+            AllmlpError: the run was interrupted before it was scored.
+        """
+        return self.directory.read_json(self.directory.eval / "scores.json")
+
+    def predict(
+        self, images: Picture | Sequence[Picture] | UInt8[Tensor, "n c h w"] | np.ndarray
+    ) -> Predictions:
+        """Class probabilities of images.
+
+        Args:
+            images: a path or a Pillow image, several of them, or bytes of shape (n, c, h, w) in the
+                model's size.
+
+        Raises:
+            AllmlpError: an image cannot be read, or bytes of another type or shape.
+        """
+        pixels = self._as_bytes(images)
+        labels = torch.zeros(len(pixels), dtype=torch.int64)
+        return self._predict(ImageSet(pixels, labels, self.classes))[0]
+
+    def predict_set(self, data: ImageSet) -> tuple[Predictions, Int64[Tensor, " n"]]:
+        """Predictions for every example of a data set in order, and its labels on the CPU.
+
+        Raises:
+            AllmlpError: the set has other classes or channels than the model.
+        """
+        if data.classes != self.classes:
+            raise AllmlpError(
+                f"the model knows {_listing(self.classes)}, the data has {_listing(data.classes)}; "
+                "evaluate on data with the same classes"
+            )
+        if data.in_chans != self.preprocess.in_chans:
+            raise AllmlpError(
+                f"the model takes {self.preprocess.in_chans} image channels, the data has "
+                f"{data.in_chans}"
+            )
+        return self._predict(data.resize(self.preprocess.img_size))
+
+    @torch.inference_mode()
+    def _predict(self, data: ImageSet) -> tuple[Predictions, Int64[Tensor, " n"]]:
+        dtype = autocast_dtype(self.config.run.precision, self.device)
+        parts = []
+        batch_size = self.config.train.batch_size
+        for images, _ in iterate_batches(data.to(self.device), self.preprocess, batch_size):
+            with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
+                logits = self.model(images)
+            parts.append(logits.float().softmax(dim=1).cpu())
+        return Predictions(torch.cat(parts), self.classes), data.labels.cpu()
+
+    def _as_bytes(self, images: Any) -> UInt8[Tensor, "n c h w"]:
+        if isinstance(images, np.ndarray):
+            images = torch.from_numpy(images)
+        if isinstance(images, Tensor):
+            shape = (self.preprocess.in_chans, *self.preprocess.img_size)
+            if images.dtype != torch.uint8 or tuple(images.shape[1:]) != shape:
+                sizes = ", ".join(map(str, shape))
+                raise AllmlpError(
+                    f"this run predicts from bytes (uint8) of shape (n, {sizes}), got "
+                    f"{images.dtype} of shape {tuple(images.shape)}; pass paths to have images "
+                    "read and scaled"
+                )
+            return images
+        if isinstance(images, str | Path | Image.Image):
+            images = [images]
+        if not isinstance(images, Iterable) or not (pictures := list(images)):
+            raise AllmlpError("predict needs at least one image")
+        read = self.preprocess
+        return torch.stack(
+            [
+                read.convert(p) if isinstance(p, Image.Image) else read.decode(Path(p))
+                for p in pictures
+            ]
+        )
+
+
+def model_record(
+    name: str, model: VisionModel, preprocess: Preprocess, classes: Sequence[str]
+) -> dict[str, Any]:
+    """What `model.json` holds: enough to rebuild the model and to prepare its input."""
+    return {
+        "schema": SCHEMA,
+        "name": name,
+        "family": family_of(model),
+        "config": asdict(model.config),
+        "preprocess": asdict(preprocess),
+        "classes": list(classes),
+    }
+
+
+def load_run(path: str | Path, *, device: str = "auto") -> Run:
+    """Open a run directory: the model of its best epoch, ready to predict.
+
+    Args:
+        path: the folder that `allmlp train` made.
+        device: where the model shall run; `auto` takes an accelerator if there is one.
+
+    Raises:
+        AllmlpError: no run, no trained model in it, or damaged files.
+    """
+    directory = RunDirectory.open(path)
+    record = directory.read_json(directory.model)
+    if record.get("schema") != SCHEMA:
+        raise AllmlpError(
+            f"{directory.model} has schema {record.get('schema')}, this allmlp reads {SCHEMA}; "
+            "use the allmlp that wrote it"
+        )
+    try:
+        model = build_model(record["family"], record["config"])
+        preprocess = Preprocess.from_dict(record["preprocess"])
+        classes = tuple(record["classes"])
+    except (KeyError, TypeError) as e:
+        raise AllmlpError(f"{directory.model} is damaged ({e!r}); use another run") from e
+    try:
+        model.load_state_dict(directory.read_weights())
+    except RuntimeError as e:
+        raise AllmlpError(
+            f"{directory.weights} does not fit {directory.model}: {' '.join(str(e).split())}"
+        ) from e
+    config = build_config(read_yaml(directory.config))
+    return Run(directory, config, model, preprocess, classes, choose_device(device))
+
+
+def _listing(classes: tuple[str, ...]) -> str:
+    shown = ", ".join(classes[:5]) + (", …" if len(classes) > 5 else "")
+    return f"{len(classes)} classes ({shown})"

@@ -1,0 +1,58 @@
+import pytest
+import torch
+from torch import nn
+
+from allmlp.errors import AllmlpError
+from allmlp.layers import Mlp, TokenMlp
+
+
+def test_channel_mlp_commutes_with_a_permutation_of_tokens() -> None:
+    mlp = Mlp(6, 12).double()
+    x = torch.randn(2, 5, 6, dtype=torch.float64)
+    order = torch.randperm(5)
+    torch.testing.assert_close(mlp(x[:, order]), mlp(x)[:, order], rtol=1e-12, atol=1e-12)
+
+
+def test_token_mlp_is_an_mlp_on_the_transpose() -> None:
+    token = TokenMlp(5, 7).double()
+    plain = Mlp(5, 7).double()
+    plain.load_state_dict(token.state_dict())
+    x = torch.randn(2, 5, 6, dtype=torch.float64)
+    torch.testing.assert_close(token(x), plain(x.mT).mT, rtol=1e-12, atol=1e-12)
+
+
+def test_a_hook_sees_what_passes_between_the_parts_at_inference() -> None:
+    mlp = Mlp(3, 4)
+    seen: list[torch.Tensor] = []
+    for part in (mlp.fc1, mlp.activation):
+        part.register_forward_hook(lambda _m, _i, output: seen.append(output))
+    x = torch.randn(2, 3)
+    with torch.no_grad():
+        observed = mlp(x)
+    assert len(seen) == 2
+    torch.testing.assert_close(seen[0], mlp.fc1(x))
+    torch.testing.assert_close(observed, mlp.fc2(seen[1]))
+
+
+def test_inference_equals_training_arithmetic() -> None:
+    mlp = Mlp(16, 64, activation=nn.GELU("tanh"))
+    x = torch.randn(9, 16)
+    with torch.inference_mode():
+        fused = mlp(x)
+    # another kernel sums in another order: float32 rounding of a sum of 64 products
+    torch.testing.assert_close(fused, mlp(x).detach(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [Mlp, TokenMlp])
+def test_dropout_acts_in_training_only(kind: type[nn.Module]) -> None:
+    mlp = kind(8, 16, dropout_rate=0.5)
+    x = torch.randn(2, 8, 8)
+    assert not torch.equal(mlp(x), mlp(x))
+    mlp.eval()
+    assert torch.equal(mlp(x), mlp(x))
+
+
+@pytest.mark.parametrize("kind", [Mlp, TokenMlp])
+def test_sizes_are_checked(kind: type[nn.Module]) -> None:
+    with pytest.raises(AllmlpError, match="integer hidden of at least 1, got 0"):
+        kind(4, 0)

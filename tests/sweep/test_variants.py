@@ -1,0 +1,118 @@
+"""Every named model: exact size and cost, and the whole vision contract."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from allmlp.models.contract import VisionModel
+from allmlp.zoo import create_model, list_models, model_info
+
+# parameters with head, without head, and MACs at the named input size
+COSTS = {
+    # counted with an independent implementation; the paper's table 1 rounds them
+    "mixer_s32": (19_104_624, 18_591_624, 1_002_426_368),
+    "mixer_s16": (18_528_264, 18_015_264, 3_776_958_464),
+    "mixer_b32": (60_293_428, 59_524_428, 3_237_722_112),
+    "mixer_b16": (59_880_472, 59_111_472, 12_601_767_936),
+    "mixer_l32": (206_939_264, 205_914_264, 11_253_293_056),
+    "mixer_l16": (208_196_168, 207_171_168, 44_547_678_208),
+    "mixer_h14": (432_350_952, 431_069_952, 120_989_911_040),
+    # closed form: (3p²+1)d + N[4d + 2 n D_S + D_S + n + 2 d D_C + D_C + d] + 2d + (d+1)k
+    "mixer_s8": (20_646_504, 20_133_504, 14_875_086_848),
+    "mixer_nano": (1_132_170, 1_130_880, 75_891_968),
+    "mixer_digits": (138_762, 138_112, 2_364_032),
+}
+# what a test may allocate and run forward in a second
+SMALL = [name for name in COSTS if COSTS[name][0] < 5e6]
+
+
+@pytest.fixture(params=SMALL)
+def model(request: pytest.FixtureRequest) -> VisionModel:
+    built = create_model(request.param)
+    for parameter in built.get_classifier().parameters():
+        nn.init.normal_(parameter, std=0.02)
+    return built
+
+
+def batch(model: VisionModel, count: int) -> torch.Tensor:
+    return torch.randn(count, model.config.in_chans, *model.config.img_size)
+
+
+def test_every_variant_has_a_row() -> None:
+    assert sorted(COSTS) == list_models()
+
+
+@pytest.mark.parametrize("name", COSTS)
+def test_parameters_and_macs(name: str) -> None:
+    info = model_info(name)
+    assert (info.parameters, info.parameters_without_head, info.macs) == COSTS[name]
+
+
+@pytest.mark.parametrize("name", COSTS)
+def test_contract_on_the_meta_device(name: str) -> None:
+    with torch.device("meta"):
+        built = create_model(name)
+        images = torch.empty(3, built.config.in_chans, *built.config.img_size)
+    assert built(images).shape == (3, built.config.num_classes)
+    final, maps = built.forward_intermediates(images)
+    assert final.shape == built.forward_features(images).shape
+    for found, info in zip(maps, built.feature_info, strict=True):
+        side = [s // info["reduction"] for s in built.config.img_size]
+        assert found.shape == (3, info["num_chs"], *side)
+        built.get_submodule(info["module"])
+    assert maps[-1].shape[1] == built.num_features
+    known = {parameter for parameter, _ in built.named_parameters()}
+    assert built.no_weight_decay() <= known
+    built.reset_classifier(0)
+    assert built(images).shape == (3, built.num_features)
+    built.reset_classifier(7)
+    assert built(images).shape == (3, 7)
+
+
+def test_backward_reaches_every_parameter(model: VisionModel) -> None:
+    model(batch(model, 2)).square().sum().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_eval_is_deterministic_and_per_example(model: VisionModel, count: int) -> None:
+    model.eval()
+    images = batch(model, count)
+    with torch.no_grad():
+        logits = model(images)
+        assert torch.equal(logits, model(images))
+        alone = torch.cat([model(image[None]) for image in images])
+    # float32 products of another shape sum in another order
+    torch.testing.assert_close(logits, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_checkpointing_changes_nothing(model: VisionModel) -> None:
+    images = batch(model, 2)
+    losses = []
+    for enable in (False, True):
+        model.set_grad_checkpointing(enable)
+        loss = model(images).square().mean()
+        loss.backward()
+        losses.append(loss.detach())
+    torch.testing.assert_close(losses[0], losses[1])
+
+
+def test_weights_survive_a_file(model: VisionModel, tmp_path: Path) -> None:
+    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    again = type(model)(model.config)
+    again.load_state_dict(load_file(tmp_path / "model.safetensors"))
+    images = batch(model, 2)
+    assert torch.equal(model.eval()(images), again.eval()(images))
+
+
+@pytest.mark.unhooked
+def test_exports(model: VisionModel) -> None:
+    model.eval()
+    images = batch(model, 2)
+    program = torch.export.export(model, (images,))
+    torch.testing.assert_close(program.module()(images), model(images), rtol=1e-4, atol=1e-5)

@@ -1,0 +1,39 @@
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import allmlp
+
+
+def test_every_public_name_loads() -> None:
+    for name in allmlp.__all__:
+        assert getattr(allmlp, name) is not None
+    assert set(allmlp.__all__) <= set(dir(allmlp))
+
+
+def test_stub_and_module_offer_the_same_names() -> None:
+    stub = ast.parse(Path(allmlp.__file__).with_suffix(".pyi").read_text())
+    imported = {
+        alias.asname: node.module
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    rooms = {name for name, home in imported.items() if home == "allmlp"}
+    names = {name: home for name, home in imported.items() if home != "allmlp"}
+    assert rooms == set(allmlp._ROOMS)
+    assert names == allmlp._HOME
+
+
+def test_unknown_attribute() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'creat_model'"):
+        allmlp.creat_model  # noqa: B018
+
+
+@pytest.mark.parametrize("module", ["allmlp", "allmlp.cli", "allmlp.runs.config_tree"])
+def test_importing_needs_no_torch(module: str) -> None:
+    code = f"import {module}, sys; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
