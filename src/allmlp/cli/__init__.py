@@ -12,7 +12,7 @@ from allmlp.cli.eval import evaluate
 from allmlp.cli.info import info
 from allmlp.cli.models import models
 from allmlp.cli.predict import predict
-from allmlp.cli.train import train
+from allmlp.cli.train import list_settings, train
 from allmlp.errors import AllmlpError
 
 __all__ = ["app", "main"]
@@ -22,7 +22,7 @@ app = App(
     help="Every all-MLP network, correct, fast and explainable.",
     suppress_keyboard_interrupt=False,
 )
-app.command(train)
+app.command(train, help_epilogue=list_settings())
 app.command(evaluate, name="eval")
 app.command(predict)
 app.command(models)

@@ -10,9 +10,9 @@ import yaml
 from cyclopts import Parameter
 
 from allmlp.errors import AllmlpError
-from allmlp.runs.config_tree import read_yaml, resolve_config, set_path, to_yaml
+from allmlp.runs.config_tree import describe_fields, read_yaml, resolve_config, set_path, to_yaml
 
-__all__ = ["train"]
+__all__ = ["list_settings", "train"]
 
 
 def train(
@@ -91,6 +91,14 @@ def train(
     print(f"test accuracy {accuracy}, loss {scores['loss']:.4f}")
     print(f"run           {finished.path}")
     print(f"predict with  {command}")
+
+
+def list_settings() -> str:
+    """Every dotted flag with its default and purpose, for the end of the help."""
+    rows = [(f"--{path}", str(default), purpose) for path, default, purpose in describe_fields()]
+    wide = max(len(flag) for flag, _, _ in rows)
+    lines = [f"{flag:{wide}}  {purpose} [{default}]" for flag, default, purpose in rows]
+    return "\n".join(["Every field of the configuration [default]:", "", *lines])
 
 
 def _value(path: str, text: str) -> object:
