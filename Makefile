@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help train test test-slow check format clean
+.PHONY: help train test test-slow test-gpu check format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -31,6 +31,9 @@ test: check  ## everything that .ci/run runs: lint, types, imports, tests, docte
 
 test-slow: $(VENV)/stamp-dev  ## the longer proofs
 	$(BIN)/pytest -q -m slow
+
+test-gpu: $(VENV)/stamp-dev  ## what needs a CUDA device
+	$(BIN)/pytest -q -m gpu
 
 check: $(VENV)/stamp-dev  ## lint, types, import contracts, spelling
 	$(BIN)/ruff format --check .

@@ -1,7 +1,7 @@
 """Forward passes and training steps of allmlp's and timm's Mixers, by turns in one process.
 
     python benchmarks/vision_speed.py                      # all of it, some ten minutes
-    python benchmarks/vision_speed.py --device cuda
+    python benchmarks/vision_speed.py --device cuda --batches 1 128 --compile
     python benchmarks/vision_speed.py --rounds 3 --only mixer_s32
 
 Both sides compute the same function: same GELU, same weights, checked before the clock starts.
@@ -51,7 +51,7 @@ def timms(config: MixerConfig) -> nn.Module:
     )
 
 
-def pair(config: MixerConfig) -> tuple[nn.Module, nn.Module]:
+def pair(config: MixerConfig, compiled: bool) -> tuple[nn.Module, nn.Module]:
     """Ours and timm's with equal weights."""
     ours, theirs = Mixer(config), timms(config)
     nn.init.normal_(ours.head.weight, std=0.02)
@@ -64,6 +64,9 @@ def pair(config: MixerConfig) -> tuple[nn.Module, nn.Module]:
     images = torch.randn(2, 3, *config.img_size)
     with torch.no_grad():
         torch.testing.assert_close(ours.eval()(images), theirs.eval()(images), rtol=1e-3, atol=1e-4)
+    if compiled:
+        ours.compile(fullgraph=True)
+        theirs.compile(fullgraph=True)
     return ours, theirs
 
 
@@ -107,12 +110,14 @@ def step(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, bf16: boo
     return run
 
 
-def measure_forward(name: str, batch: int, dtype: torch.dtype, device: str, rounds: int) -> Any:
+def measure_forward(
+    name: str, batch: int, dtype: torch.dtype, device: str, rounds: int, compiled: bool
+) -> dict[str, Timing]:
     contestants: dict[str, Any] = {}
     images = torch.randn(batch, 3, *VARIANTS[name].img_size, device=device, dtype=dtype)
     for gelu in ("tanh", "erf"):
         config = replace(VARIANTS[name], gelu=gelu)
-        for owner, model in zip(("ours", "timm"), pair(config), strict=True):
+        for owner, model in zip(("ours", "timm"), pair(config, compiled), strict=True):
             model.eval().to(device, dtype)
             contestants[f"{owner} {gelu}"] = lambda m=model: m(images)
     contestants["products"] = products(VARIANTS[name], batch, dtype, device)
@@ -120,13 +125,16 @@ def measure_forward(name: str, batch: int, dtype: torch.dtype, device: str, roun
         return take_turns(contestants, rounds=rounds, device=device)
 
 
-def measure_training(name: str, batch: int, bf16: bool, device: str, rounds: int) -> Any:
+def measure_training(
+    name: str, batch: int, bf16: bool, device: str, rounds: int, compiled: bool
+) -> dict[str, Timing]:
     contestants: dict[str, Any] = {}
     config = VARIANTS[name]
     images = torch.randn(batch, 3, *config.img_size, device=device)
     labels = torch.randint(0, config.num_classes, (batch,), device=device)
     for gelu in ("tanh", "erf"):
-        for owner, model in zip(("ours", "timm"), pair(replace(config, gelu=gelu)), strict=True):
+        both = pair(replace(config, gelu=gelu), compiled)
+        for owner, model in zip(("ours", "timm"), both, strict=True):
             contestants[f"{owner} {gelu}"] = step(model.train().to(device), images, labels, bf16)
     return take_turns(contestants, rounds=rounds, device=device)
 
@@ -158,24 +166,33 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--only", choices=("mixer_s32", "mixer_b16"))
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--compile", action="store_true", help="torch.compile both sides")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    device, rounds = arguments.device, arguments.rounds
+    device, rounds, compiled = arguments.device, arguments.rounds, arguments.compile
 
-    machine = {**describe_machine(device), "timm": timm.__version__, "rounds": rounds}
+    machine = {
+        **describe_machine(device),
+        "timm": timm.__version__,
+        "rounds": rounds,
+        "compiled": compiled,
+    }
     print(json.dumps(machine), flush=True)
     rows: list[dict[str, Any]] = []
     for name in (arguments.only,) if arguments.only else ("mixer_s32", "mixer_b16"):
         for dtype in (torch.float32, torch.bfloat16):
-            for batch in (1, 8):
+            for batch in arguments.batches:
                 kind = str(dtype).removeprefix("torch.")
-                times = measure_forward(name, batch, dtype, device, rounds)
+                times = measure_forward(name, batch, dtype, device, rounds, compiled)
                 rows += rows_of(f"{name} forward, batch {batch}, {kind}", times)
     if arguments.only != "mixer_b16":
         for bf16 in (False, True):
-            times = measure_training("mixer_s32", 32, bf16, device, max(rounds // 2, 3))
+            batch = 4 * max(arguments.batches)
+            half = max(rounds // 2, 3)
+            times = measure_training("mixer_s32", batch, bf16, device, half, compiled)
             kind = "bfloat16 autocast" if bf16 else "float32"
-            rows += rows_of(f"mixer_s32 training step, batch 32, {kind}", times)
+            rows += rows_of(f"mixer_s32 training step, batch {batch}, {kind}", times)
     out = arguments.out or RESULTS / f"vision_speed_{device.partition(':')[0]}.json"
     out.parent.mkdir(exist_ok=True, parents=True)
     result = {"machine": machine, "milliseconds": "[min, median]", "rows": rows}

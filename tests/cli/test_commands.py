@@ -151,6 +151,20 @@ def test_a_run_under_a_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
     assert "Not a directory" in capsys.readouterr().err
 
 
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    code = (
+        "import resource, allmlp.cli, sys;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000));"
+        "allmlp.cli.main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", code, "train", "--run", str(tmp_path / "run"), *TINY]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "File too large" in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_help_is_quick_and_lists_the_commands() -> None:
     started = time.perf_counter()
     shown = subprocess.run(

@@ -195,6 +195,17 @@ def test_wrong_types_are_answered() -> None:
         MixerConfig(width="64")
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_cuda_agrees_with_the_cpu() -> None:
+    model = tiny().double().eval()
+    batch = images(3, dtype=torch.float64)
+    on_cpu = model(batch).detach()
+    with torch.no_grad():
+        on_card = model.cuda()(batch.cuda()).cpu()
+    torch.testing.assert_close(on_card, on_cpu, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.unhooked
 def test_compiles_to_one_graph() -> None:
     model = tiny().eval()

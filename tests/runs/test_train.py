@@ -193,6 +193,21 @@ def test_plain_lines_tell_epoch_metrics_and_time_left(
     assert last.startswith("epoch 2/2")
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_trains_on_cuda_and_predicts_on_the_cpu(
+    small: Small, tmp_path: Path, precision: str
+) -> None:
+    small["run"] = {"device": "cuda", "precision": precision}
+    run = train(small, run=str(tmp_path / "run"), progress=False)
+    images = np.random.default_rng(0).integers(0, 256, (4, 1, 8, 8), dtype=np.uint8)
+    on_card = run.predict(images).probabilities
+    on_cpu = load_run(run.path, device="cpu").predict(images).probabilities
+    tolerance = 1e-4 if precision == "fp32" else 2e-2  # bf16 keeps 8 bits
+    torch.testing.assert_close(on_card, on_cpu, rtol=tolerance, atol=tolerance)
+
+
 def test_defaults_are_the_digits_recipe() -> None:
     recipe = Path(__file__).parents[2] / "recipes" / "digits.yaml"
     assert to_yaml(build_config(read_yaml(recipe))) == to_yaml(build_config({}))

@@ -94,11 +94,12 @@ def train(
 
 
 def list_settings() -> str:
-    """Every dotted flag with its default and purpose, for the end of the help."""
-    rows = [(f"--{path}", str(default), purpose) for path, default, purpose in describe_fields()]
-    wide = max(len(flag) for flag, _, _ in rows)
-    lines = [f"{flag:{wide}}  {purpose} [{default}]" for flag, default, purpose in rows]
-    return "\n".join(["Every field of the configuration [default]:", "", *lines])
+    """Every dotted flag with its purpose and default, as Markdown for the end of the help."""
+    lines = [
+        f"- `--{path}` {purpose} (default: {'none' if default is None else default})"
+        for path, default, purpose in describe_fields()
+    ]
+    return "\n".join(["Every field of the configuration:", "", *lines])
 
 
 def _value(path: str, text: str) -> object:

@@ -58,9 +58,9 @@ class ModelConfig:
 class TrainConfig:
     """How it learns."""
 
-    epochs: int = _option(60, "passes over the training part")
+    epochs: int = _option(80, "passes over the training part")
     batch_size: int = _option(64, "examples per step")
-    lr: float = _option(2e-3, "peak learning rate of AdamW")
+    lr: float = _option(5e-3, "peak learning rate of AdamW")
     weight_decay: float = _option(0.05, "decoupled; of matrices only")
     warmup: float = _option(5.0, "epochs of linear warm-up before the cosine")
     clip: float | None = _option(1.0, "largest global gradient norm; null for none")

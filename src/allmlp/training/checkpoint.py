@@ -22,7 +22,13 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         OSError: the folder is missing, read-only or full.
     """
     with replace_file(path) as file:
-        torch.save({"schema": SCHEMA, **state}, file)
+        try:
+            torch.save({"schema": SCHEMA, **state}, file)
+        except RuntimeError as e:
+            # torch's zip writer stumbles over its own position once a write has failed
+            if isinstance(e.__context__, OSError):
+                raise e.__context__ from None
+            raise
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
