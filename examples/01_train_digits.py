@@ -12,7 +12,7 @@ import allmlp
 def main() -> None:
     """Train, score, predict."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=100)
     epochs = parser.parse_args().epochs
 
     # the same as `allmlp train --epochs ...`; everything lands in a new folder under runs/

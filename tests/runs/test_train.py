@@ -70,11 +70,19 @@ def test_another_seed_is_another_run(small: Small, finished: Run, tmp_path: Path
     assert lines(other.path)[0]["train/loss"] != lines(finished.path)[0]["train/loss"]
 
 
-def test_best_is_the_last_of_the_best_epochs(finished: Run) -> None:
-    scores = [r["val/accuracy"] for r in lines(finished.path) if "val/accuracy" in r]
-    best = max(range(len(scores)), key=lambda i: (scores[i], i))
+def test_best_is_the_last_epoch_within_one_standard_error(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # on 180 images near 90 % the standard error is 2.2 points
+    scores = iter([0.5, 0.90, 0.885, 0.87, 0.87])
+    monkeypatch.setattr(train_module, "evaluate", lambda *_: {"accuracy": next(scores)})
+    run = train(small, epochs=5, run=str(tmp_path / "run"), progress=False)
+    assert load_checkpoint(run.path / "best.ckpt")["epoch"] == 3
+    assert load_checkpoint(run.path / "last.ckpt")["epoch"] == 5
+
+
+def test_the_kept_model_is_the_best_checkpoint(finished: Run) -> None:
     checkpoint = load_checkpoint(finished.path / "best.ckpt")
-    assert checkpoint["epoch"] == best + 1
     torch.testing.assert_close(checkpoint["model"], dict(finished.model.state_dict()))
     assert load_checkpoint(finished.path / "last.ckpt")["epoch"] == 2
 

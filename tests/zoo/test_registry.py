@@ -3,9 +3,9 @@ import torch
 
 from allmlp.errors import AllmlpError
 from allmlp.models.mixer import Mixer
-from allmlp.zoo import build_model, create_model, family_of, list_models, model_info
+from allmlp.zoo import create_model, list_models, model_info
 from allmlp.zoo.published import PUBLISHED
-from allmlp.zoo.registry import ALIASES, variant_name
+from allmlp.zoo.registry import ALIASES, build_model, family_of, variant_name
 
 
 def test_names_are_sorted_and_filtered() -> None:

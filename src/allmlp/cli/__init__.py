@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
+from allmlp.cli.convert import convert
 from allmlp.cli.dotted import rewrite_dotted
 from allmlp.cli.eval import evaluate
 from allmlp.cli.info import info
@@ -27,6 +28,7 @@ app.command(evaluate, name="eval")
 app.command(predict)
 app.command(models)
 app.command(info)
+app.command(convert)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,7 +4,7 @@ Abstract only: an architecture fills it in whole, and inherits no behaviour.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from jaxtyping import Float
@@ -62,6 +62,17 @@ class VisionModel(nn.Module, ABC):
     @abstractmethod
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute blocks in the backward pass: less memory, more time."""
+
+    @staticmethod
+    @abstractmethod
+    def resize_config(config: Any, img_size: tuple[int, int], method: Any) -> Any:
+        """The config of the net for another image size, when weights move there by `method`."""
+
+    @abstractmethod
+    def resize_state(
+        self, state: Mapping[str, Tensor], old_config: Any, method: Any
+    ) -> dict[str, Tensor]:
+        """Weights of a net for another image size, as weights for this one."""
 
     @abstractmethod
     def no_weight_decay(self) -> set[str]:

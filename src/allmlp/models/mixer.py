@@ -6,9 +6,9 @@ DIFF: kept residual branches are divided by 1 - rate (the reference does not res
 Axes: b batch, c image channels, h w pixels, n tokens, d width, k classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from einops import rearrange
@@ -22,11 +22,13 @@ from allmlp.layers.init import lecun_normal_
 from allmlp.layers.mlp import Mlp, TokenMlp
 from allmlp.layers.patch_stem import PatchStem, check_patches
 from allmlp.models.contract import VisionModel
+from allmlp.ops.resize import TokenMaps, interpolate_token_maps, tile_counts, tile_token_maps
 
 __all__ = ["VARIANTS", "Mixer", "MixerBlock", "MixerConfig"]
 
 GELUS = {"tanh": "tanh", "erf": "none"}  # ours -> torch's name of the approximation
 INITS = ("flax", "timm", "trunc_normal")
+RESIZES = ("block", "interpolate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,9 @@ class MixerConfig:
     drop_path_rate: float = 0.0  # of the last block
     drop_path_schedule: Literal["linear", "constant"] = "linear"
     init: Literal["flax", "timm", "trunc_normal"] = "flax"
+
+    # what weights fix and a variant's name promises
+    SIZES: ClassVar = ("patch_size", "width", "depth", "token_hidden", "channel_hidden")
 
     def __post_init__(self) -> None:
         check_integers(
@@ -267,6 +272,58 @@ class Mixer(VisionModel):
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute the blocks in the backward pass: less memory, a third more time."""
         self.grad_checkpointing = enable
+
+    @staticmethod
+    def resize_config(
+        config: MixerConfig, img_size: tuple[int, int], method: Literal["block", "interpolate"]
+    ) -> MixerConfig:
+        """The config of the net for another image size; `block` widens the token MLPs.
+
+        Args:
+            config: of the net that has weights.
+            img_size: the new height and width in pixels.
+            method: `block` (whole multiples of the old size only) or `interpolate`.
+
+        Raises:
+            AllmlpError: the size does not fit the patches, or the method does not fit the size.
+        """
+        check_choice("resize", method, RESIZES)
+        new = replace(config, img_size=img_size)
+        if method == "block":
+            rows, columns = tile_counts(config.grid, new.grid)
+            new = replace(new, token_hidden=rows * columns * config.token_hidden)
+        return new
+
+    def resize_state(
+        self,
+        state: Mapping[str, Tensor],
+        old_config: MixerConfig,
+        method: Literal["block", "interpolate"],
+    ) -> dict[str, Tensor]:
+        """Weights of a net for another image size, as weights for this one.
+
+        Only the token MLPs depend on the size. `block` is the paper's rule: the old MLP in every
+        tile of the larger image, so that the logits are the mean over the tiles. `interpolate`
+        resamples the token maps for any size and keeps the hidden width.
+
+        Args:
+            state: of a net with `old_config`; this one has
+                `resize_config(old_config, img_size, method)`.
+            old_config: the sizes of that net.
+            method: as in `resize_config`.
+        """
+        resize = {"block": tile_token_maps, "interpolate": interpolate_token_maps}[method]
+        resized = dict(state)
+        for i in range(self.config.depth):
+            keys = [
+                f"blocks.{i}.token_mlp.{layer}.{kind}"
+                for layer in ("fc1", "fc2")
+                for kind in ("weight", "bias")
+            ]
+            old = TokenMaps(*(state[key] for key in keys))
+            new = resize(old, old_config.grid, self.config.grid)
+            resized.update(zip(keys, (new.w1, new.b1, new.w2, new.b2), strict=True))
+        return resized
 
     def no_weight_decay(self) -> set[str]:
         """Parameters exempt from decay beyond biases and norms: none."""

@@ -49,6 +49,12 @@ class ModelConfig:
     """What learns."""
 
     name: str = _option("mixer_digits", "as `allmlp models` lists them")
+    pretrained: str | None = _option(
+        None, "weights to start from: a tag, a file, a run, hf:ORG/NAME"
+    )
+    resize: Literal["block", "interpolate"] | None = _option(
+        None, "how weights move to another image size"
+    )
     overrides: dict[str, Any] = field(
         default_factory=dict, metadata={"help": "fields of the model's config, by name"}
     )
@@ -58,13 +64,14 @@ class ModelConfig:
 class TrainConfig:
     """How it learns."""
 
-    epochs: int = _option(80, "passes over the training part")
+    epochs: int = _option(100, "passes over the training part")
     batch_size: int = _option(64, "examples per step")
-    lr: float = _option(5e-3, "peak learning rate of AdamW")
-    weight_decay: float = _option(0.05, "decoupled; of matrices only")
+    lr: float = _option(1e-2, "peak learning rate of AdamW")
+    weight_decay: float = _option(0.1, "decoupled; of matrices only")
     warmup: float = _option(5.0, "epochs of linear warm-up before the cosine")
     clip: float | None = _option(1.0, "largest global gradient norm; null for none")
     label_smoothing: float = _option(0.1, "share of the target spread over all classes")
+    freeze: bool = _option(False, "train the head alone")
     log_every: int = _option(10, "steps between lines of metrics.jsonl")
 
 

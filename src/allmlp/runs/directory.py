@@ -15,12 +15,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import Tensor
-
 from allmlp.errors import AllmlpError
-from allmlp.files import replace_file, write_text
+from allmlp.files import write_text
+from allmlp.zoo.stored import RECORD, WEIGHTS
 
 __all__ = ["RunDirectory"]
 
@@ -38,8 +35,8 @@ class RunDirectory:
         self.metrics = path / "metrics.jsonl"
         self.last = path / "last.ckpt"
         self.best = path / "best.ckpt"
-        self.weights = path / "model.safetensors"
-        self.model = path / "model.json"
+        self.weights = path / WEIGHTS
+        self.model = path / RECORD
         self.eval = path / "eval"
 
     @classmethod
@@ -90,22 +87,6 @@ class RunDirectory:
         """Add one line to `metrics.jsonl`."""
         with self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
-
-    def write_weights(self, state: Mapping[str, Tensor]) -> None:
-        """Replace `model.safetensors`."""
-        with replace_file(self.weights) as file:
-            file.write(save({name: tensor.contiguous() for name, tensor in state.items()}))
-
-    def read_weights(self) -> dict[str, Tensor]:
-        """The tensors of `model.safetensors`.
-
-        Raises:
-            AllmlpError: the file is damaged.
-        """
-        try:
-            return load_file(self.weights)
-        except SafetensorError as e:
-            raise AllmlpError(f"{self.weights} is damaged ({e}); use another run") from e
 
     def write_json(self, path: Path, value: Any) -> None:
         """Replace a JSON file of the run."""

@@ -4,7 +4,7 @@ Axes: n examples, c channels, h w pixels, k classes.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,9 @@ from allmlp.runs.config import Config
 from allmlp.runs.config_tree import build_config, read_yaml
 from allmlp.runs.directory import RunDirectory
 from allmlp.training import autocast_dtype, choose_device
-from allmlp.zoo import build_model, family_of
+from allmlp.zoo.stored import read_stored
 
-__all__ = ["Predictions", "Run", "load_run", "model_record"]
-
-# raised when a reader of the old form could misread the new one
-SCHEMA = 1
+__all__ = ["Predictions", "Run", "load_run"]
 
 Picture = str | Path | Image.Image
 
@@ -163,20 +160,6 @@ class Run:
         )
 
 
-def model_record(
-    name: str, model: VisionModel, preprocess: Preprocess, classes: Sequence[str]
-) -> dict[str, Any]:
-    """What `model.json` holds: enough to rebuild the model and to prepare its input."""
-    return {
-        "schema": SCHEMA,
-        "name": name,
-        "family": family_of(model),
-        "config": asdict(model.config),
-        "preprocess": asdict(preprocess),
-        "classes": list(classes),
-    }
-
-
 def load_run(path: str | Path, *, device: str = "auto") -> Run:
     """Open a run directory: the model of its best epoch, ready to predict.
 
@@ -188,26 +171,13 @@ def load_run(path: str | Path, *, device: str = "auto") -> Run:
         AllmlpError: no run, no trained model in it, or damaged files.
     """
     directory = RunDirectory.open(path)
-    record = directory.read_json(directory.model)
-    if record.get("schema") != SCHEMA:
-        raise AllmlpError(
-            f"{directory.model} has schema {record.get('schema')}, this allmlp reads {SCHEMA}; "
-            "use the allmlp that wrote it"
-        )
-    try:
-        model = build_model(record["family"], record["config"])
-        preprocess = Preprocess.from_dict(record["preprocess"])
-        classes = tuple(record["classes"])
-    except (KeyError, TypeError) as e:
-        raise AllmlpError(f"{directory.model} is damaged ({e!r}); use another run") from e
-    try:
-        model.load_state_dict(directory.read_weights())
-    except RuntimeError as e:
-        raise AllmlpError(
-            f"{directory.weights} does not fit {directory.model}: {' '.join(str(e).split())}"
-        ) from e
+    stored = read_stored(directory.path)
+    if stored.preprocess is None or stored.classes is None:
+        raise AllmlpError(f"{directory.model} does not say how to prepare images; it is no run's")
     config = build_config(read_yaml(directory.config))
-    return Run(directory, config, model, preprocess, classes, choose_device(device))
+    return Run(
+        directory, config, stored.build(), stored.preprocess, stored.classes, choose_device(device)
+    )
 
 
 def _listing(classes: tuple[str, ...]) -> str:

@@ -16,12 +16,13 @@ from allmlp.data import Preprocess, Splits, iterate_batches, load_source
 from allmlp.errors import AllmlpError, check_integers, check_rates
 from allmlp.files import write_text
 from allmlp.models.contract import VisionModel
+from allmlp.runs.build import build_for_data
 from allmlp.runs.config import Config
 from allmlp.runs.config_tree import resolve_config, to_yaml
 from allmlp.runs.directory import RunDirectory
 from allmlp.runs.evaluate import evaluate_run, save_samples
 from allmlp.runs.progress import Display, Silent, choose_display
-from allmlp.runs.run import Run, load_run, model_record
+from allmlp.runs.run import Run, load_run
 from allmlp.training import (
     Classification,
     Loop,
@@ -32,7 +33,7 @@ from allmlp.training import (
     save_checkpoint,
     warmup_cosine,
 )
-from allmlp.zoo import create_model
+from allmlp.zoo.stored import write_record, write_weights
 
 __all__ = ["train"]
 
@@ -53,7 +54,8 @@ def train(
             run, precision, device. They win over `config`.
 
     Returns:
-        The finished run: the model of the epoch that was best on the validation part. Its score on
+        The finished run: the model of the last epoch that was as good on the validation part as
+        the best one, up to one standard error. Its score on
         the test part, which chose nothing, is in `eval/scores.json`.
 
     Raises:
@@ -96,18 +98,19 @@ def _check(config: Config) -> None:
 def _train(config: Config, device: torch.device, progress: bool) -> Run:
     # whatever can be wrong with data or model is found before the folder is made
     splits = load_source(config.data.source)
-    model = _build(config, splits)
-    size = model.config.img_size
-    mean, std = splits.train.channel_statistics()
-    preprocess = Preprocess(img_size=size, in_chans=splits.train.in_chans, mean=mean, std=std)
     classes = splits.train.classes
+    model, preprocess = build_for_data(config, len(classes), splits.train.in_chans)
+    if preprocess is None:
+        mean, std = splits.train.channel_statistics()
+        preprocess = Preprocess(
+            img_size=model.config.img_size, in_chans=model.config.in_chans, mean=mean, std=std
+        )
 
     stem = f"{config.data.source}-{config.model.name}"
     directory = RunDirectory.create(config.run.dir, stem)
     try:
         write_text(directory.config, to_yaml(config))
-        record = model_record(config.model.name, model, preprocess, classes)
-        directory.write_json(directory.model, record)
+        write_record(directory.path, config.model.name, model, preprocess, classes)
         _fit(config, directory, model.to(device), preprocess, splits, device, progress)
     except BaseException as e:
         # a run without a model is of no use; one with a model stays, and can be loaded
@@ -121,23 +124,6 @@ def _train(config: Config, device: torch.device, progress: bool) -> Run:
     evaluate_run(run)
     save_samples(run, splits.test)
     return run
-
-
-def _build(config: Config, splits: Splits) -> VisionModel:
-    overrides = config.model.overrides
-    given_by_data = overrides.keys() & {"num_classes", "in_chans", "img_size"}
-    if given_by_data:
-        raise AllmlpError(
-            f"model.overrides.{min(given_by_data)} follows from the data; "
-            "for another image size set data.img_size"
-        )
-    return create_model(
-        config.model.name,
-        num_classes=len(splits.train.classes),
-        in_chans=splits.train.in_chans,
-        img_size=config.data.img_size,
-        **overrides,
-    )
 
 
 def _fit(
@@ -172,7 +158,7 @@ def _fit(
     )
 
     display: Display = choose_display(train.epochs, total_steps) if progress else Silent()
-    best: float | None = None
+    best = 0.0
     with closing(display):
         for epoch in range(train.epochs):
             batches = iterate_batches(
@@ -204,13 +190,14 @@ def _fit(
                     **{f"val/{name}": value for name, value in val.items()},
                 }
             )
-            # of equal epochs the later one has learned longer
-            score = val[task.metric] if task.higher_is_better else -val[task.metric]
-            improved = best is None or score >= best
+            # One-standard-error rule (Breiman et al. 1984, §3.4.3): of epochs that the validation
+            # part cannot tell apart the last one, whose learning rate has fallen furthest.
+            score = val[task.metric]
+            improved = score >= best - task.standard_error(best, len(val_set))
             display.epoch(loop.epoch, val, improved)
             state = loop.state_dict()
             save_checkpoint(directory.last, state)
+            best = max(best, score)
             if improved:
-                best = score
                 save_checkpoint(directory.best, state)
-                directory.write_weights(model.state_dict())
+                write_weights(directory.path, model.state_dict())

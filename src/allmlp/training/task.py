@@ -3,6 +3,7 @@
 Axes: b batch, k classes.
 """
 
+import math
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -19,12 +20,15 @@ __all__ = ["Classification", "Task"]
 class Task(Protocol):
     """The loop's only knowledge of what it trains for."""
 
-    # a metric that `sums` knows, and whether more of it is better: chooses the best checkpoint
+    # a metric that `sums` knows, of which more is better: chooses the best checkpoint
     metric: str
-    higher_is_better: bool
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
         """The scalar to minimise (mean over the batch), and the outputs it came from."""
+        ...
+
+    def standard_error(self, value: float, count: int) -> float:
+        """How far `metric` may be off when measured on so many examples: less is noise."""
         ...
 
     def sums(self, outputs: Tensor, batch: Any) -> dict[str, Tensor]:
@@ -47,7 +51,6 @@ class Classification:
     """
 
     metric = "accuracy"
-    higher_is_better = True
 
     def __init__(self, label_smoothing: float = 0.0):
         check_rates("Classification", label_smoothing=label_smoothing)
@@ -60,6 +63,16 @@ class Classification:
         inputs, labels = batch
         logits = model(inputs)
         return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing), logits
+
+    def standard_error(self, value: float, count: int) -> float:
+        """Of an accuracy: sqrt(p (1 - p) / n), with p drawn in by one hit and one miss.
+
+        Example:
+            >>> round(Classification().standard_error(1.0, 180), 4)
+            0.0055
+        """
+        p = (value * count + 1) / (count + 2)  # else a perfect score would have no error at all
+        return math.sqrt(p * (1 - p) / count)
 
     def sums(
         self, outputs: Float[Tensor, "b k"], batch: tuple[Tensor, Int64[Tensor, " b"]]

@@ -1,10 +1,8 @@
-"""Names: variants, their sizes and costs, and the results that were published for them."""
+"""Names: variants, their sizes and costs, published weights and results; foreign files to ours."""
 
-from allmlp.zoo.registry import ModelInfo as ModelInfo
-from allmlp.zoo.registry import build_model as build_model
-from allmlp.zoo.registry import create_model as create_model
-from allmlp.zoo.registry import family_of as family_of
+from allmlp.zoo.create import create_model as create_model
+from allmlp.zoo.info import ModelInfo as ModelInfo
+from allmlp.zoo.info import model_info as model_info
 from allmlp.zoo.registry import list_models as list_models
-from allmlp.zoo.registry import model_info as model_info
 
-__all__ = ["ModelInfo", "build_model", "create_model", "family_of", "list_models", "model_info"]
+__all__ = ["ModelInfo", "create_model", "list_models", "model_info"]

@@ -4,29 +4,25 @@ An architecture file knows its sizes (`VARIANTS`) and not its name; this file kn
 """
 
 import fnmatch
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any, Literal, overload
-
-import torch
+from typing import Any
 
 from allmlp.errors import AllmlpError, unknown_name
 from allmlp.models import mixer
 from allmlp.models.contract import VisionModel
-from allmlp.zoo.features import FeatureBackbone
-from allmlp.zoo.macs import count_macs
-from allmlp.zoo.published import PUBLISHED, PublishedResult
 
 __all__ = [
     "ALIASES",
     "FAMILIES",
-    "ModelInfo",
     "build_model",
-    "create_model",
+    "config_fields",
     "family_of",
     "list_models",
-    "model_info",
+    "name_of",
+    "parse_config",
+    "variant_config",
     "variant_name",
 ]
 
@@ -49,22 +45,6 @@ FAMILIES: dict[str, Family] = {
 ALIASES: dict[str, str] = {
     f"mixer_{size}_224": f"mixer_{size}" for size in ("s32", "s16", "b32", "b16", "l32", "l16")
 }
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """What a model costs and what is known about it."""
-
-    name: str
-    family: str
-    paper: str
-    input_shape: tuple[int, int, int]  # channels, height, width
-    num_classes: int
-    parameters: int
-    parameters_without_head: int
-    macs: int  # one image, multiply-accumulates of products
-    published: tuple[PublishedResult, ...]
-    config: Any
 
 
 @cache
@@ -103,83 +83,6 @@ def list_models(pattern: str = "*") -> list[str]:
     return sorted(fnmatch.filter(_variants(), pattern))
 
 
-@overload
-def create_model(
-    name: str,
-    *,
-    num_classes: int | None = ...,
-    in_chans: int | None = ...,
-    img_size: int | tuple[int, int] | None = ...,
-    drop_path_rate: float | None = ...,
-    features_only: Literal[False] = ...,
-    **overrides: Any,
-) -> VisionModel: ...
-
-
-@overload
-def create_model(
-    name: str,
-    *,
-    num_classes: int | None = ...,
-    in_chans: int | None = ...,
-    img_size: int | tuple[int, int] | None = ...,
-    drop_path_rate: float | None = ...,
-    features_only: Literal[True],
-    out_indices: Sequence[int] | None = ...,
-    **overrides: Any,
-) -> FeatureBackbone: ...
-
-
-def create_model(
-    name: str,
-    *,
-    num_classes: int | None = None,
-    in_chans: int | None = None,
-    img_size: int | tuple[int, int] | None = None,
-    drop_path_rate: float | None = None,
-    features_only: bool = False,
-    out_indices: Sequence[int] | None = None,
-    **overrides: Any,
-) -> VisionModel | FeatureBackbone:
-    """Build a vision model by name, with fresh weights from torch's global random state.
-
-    Args:
-        name: as in `list_models()`; timm's names are understood.
-        num_classes: outputs; 0 leaves the head out; None keeps the variant's.
-        in_chans: image channels; None keeps the variant's.
-        img_size: pixels, one side of a square or (height, width); None keeps the variant's.
-        drop_path_rate: of the last block, in [0, 1); None keeps the variant's.
-        features_only: return a `FeatureBackbone` that gives feature maps.
-        out_indices: with `features_only`, the blocks whose maps are wanted; None for all.
-        **overrides: any other field of the model's config.
-
-    Returns:
-        The model in training mode.
-
-    Raises:
-        AllmlpError: an unknown name or field (the nearest are listed), or sizes that do not fit.
-
-    Example:
-        >>> create_model("mixer_digits", num_classes=3)(torch.zeros(2, 1, 8, 8)).shape
-        torch.Size([2, 3])
-    """
-    common = {
-        "num_classes": num_classes,
-        "in_chans": in_chans,
-        "img_size": img_size,
-        "drop_path_rate": drop_path_rate,
-    }
-    given = {key: value for key, value in common.items() if value is not None}
-    family_name, config = _variants()[variant_name(name)]
-    family = FAMILIES[family_name]
-    model = family.model(replace(config, **_fields(family, {**given, **overrides})))
-    if features_only:
-        return FeatureBackbone(model, out_indices)
-    if out_indices is not None:
-        raise AllmlpError("out_indices needs features_only=True")
-    return model
-
-
 def build_model(family: str, config: Mapping[str, Any]) -> VisionModel:
     """Build a model from the stored fields of its config (what `model.json` holds).
 
@@ -190,10 +93,28 @@ def build_model(family: str, config: Mapping[str, Any]) -> VisionModel:
     Raises:
         AllmlpError: an unknown family or field, or sizes that do not fit.
     """
+    parsed = parse_config(family, config)
+    return FAMILIES[family].model(parsed)
+
+
+def parse_config(family: str, config: Mapping[str, Any]) -> Any:
+    """The config dataclass of a family from its stored fields, as in `build_model`.
+
+    Raises:
+        AllmlpError: an unknown family or field, or sizes that do not fit.
+    """
     if family not in FAMILIES:
         raise AllmlpError(unknown_name("model family", family, FAMILIES))
-    found = FAMILIES[family]
-    return found.model(found.config(**_fields(found, config)))
+    return FAMILIES[family].config(**config_fields(family, config))
+
+
+def variant_config(name: str) -> tuple[str, Any]:
+    """Family and config of a named variant; timm's names are understood.
+
+    Raises:
+        AllmlpError: nobody has this name.
+    """
+    return _variants()[variant_name(name)]
 
 
 def family_of(model: VisionModel) -> str:
@@ -201,47 +122,26 @@ def family_of(model: VisionModel) -> str:
     return next(name for name, family in FAMILIES.items() if type(model) is family.model)
 
 
-def model_info(name: str, **overrides: Any) -> ModelInfo:
-    """Parameters, MACs, input and published accuracy of a model, without allocating it.
+def name_of(family: str, config: Any) -> str:
+    """The variant that has the sizes of `config`, or the family's name if none has."""
+    for name, (of, variant) in _variants().items():
+        sizes = variant.SIZES
+        if of == family and all(getattr(variant, s) == getattr(config, s) for s in sizes):
+            return name
+    return family
 
-    Args:
-        name: as in `list_models()`.
-        **overrides: as in `create_model`; published results are those of the named size.
+
+def config_fields(family: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Checked fields of a family's config; lists become tuples, a single image size a square.
 
     Raises:
-        AllmlpError: an unknown name or field.
-
-    Example:
-        >>> model_info("mixer_b16").parameters
-        59880472
+        AllmlpError: an unknown field; the nearest is named.
     """
-    house = variant_name(name)
-    family_name, _ = _variants()[house]
-    with torch.device("meta"):
-        model = create_model(house, **overrides)
-    config = model.config
-    shape = (config.in_chans, *config.img_size)
-    head = sum(p.numel() for p in model.get_classifier().parameters())
-    total = sum(p.numel() for p in model.parameters())
-    return ModelInfo(
-        name=house,
-        family=family_name,
-        paper=FAMILIES[family_name].paper,
-        input_shape=shape,
-        num_classes=config.num_classes,
-        parameters=total,
-        parameters_without_head=total - head,
-        macs=count_macs(model, shape),
-        published=PUBLISHED.get(house, ()),
-        config=config,
-    )
-
-
-def _fields(family: Family, given: Mapping[str, Any]) -> dict[str, Any]:
-    known = [field.name for field in fields(family.config)]
+    config = FAMILIES[family].config
+    known = [field.name for field in fields(config)]
     for key in given:
         if key not in known:
-            raise AllmlpError(unknown_name(f"{family.config.__name__} field", key, known))
+            raise AllmlpError(unknown_name(f"{config.__name__} field", key, known))
     clean = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
     if isinstance(clean.get("img_size"), int):
         clean["img_size"] = (clean["img_size"], clean["img_size"])

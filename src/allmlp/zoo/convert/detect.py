@@ -1,0 +1,37 @@
+"""Find out whose weights a file holds."""
+
+import re
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from allmlp.errors import AllmlpError
+from allmlp.zoo.convert.format import Converted, Converter
+from allmlp.zoo.convert.mixer import MIXER_FORMATS
+
+__all__ = ["CONVERTERS", "convert_state"]
+
+CONVERTERS: tuple[Converter, ...] = (*MIXER_FORMATS,)
+
+
+def convert_state(
+    state: Mapping[str, Tensor], img_size: tuple[int, int] | None = None
+) -> Converted:
+    """Our tensors from somebody's state dict.
+
+    Args:
+        state: tensors by their keys; `module.` of a wrapped model is taken off.
+        img_size: pixels (height, width), where the weights depend on it and are for no square.
+
+    Raises:
+        AllmlpError: nobody's format that we know, or a damaged file of one.
+    """
+    bare = {re.sub(r"^(module|model)\.", "", key): tensor for key, tensor in state.items()}
+    for converter in CONVERTERS:
+        if converter.matches(bare):
+            return converter.convert(bare, img_size)
+    known = ", ".join(f"{c.family} of {c.format}" for c in CONVERTERS)
+    shown = ", ".join(list(bare)[:3]) + (", …" if len(bare) > 3 else "")
+    raise AllmlpError(
+        f"no known network has these {len(bare)} tensors ({shown}); known are: {known}"
+    )

@@ -1,0 +1,164 @@
+"""Weights that others published, under their true labels.
+
+Nothing here touches the network; `zoo.download` does, when a record is asked for by name.
+"""
+
+from dataclasses import dataclass, replace
+
+from allmlp.errors import AllmlpError, unknown_name
+
+__all__ = ["RECORDS", "WeightRecord", "find_record", "tags_of"]
+
+HALF = (0.5, 0.5, 0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightRecord:
+    """One weight file: where it comes from, what it learned, how to feed it."""
+
+    model: str  # the variant it fits
+    tag: str
+    url: str
+    origin: str  # who trained it
+    licence: str
+    pretraining: str  # what it was really trained on
+    num_classes: int = 1000
+    img_size: int = 224  # pixels
+    mean: tuple[float, float, float] = HALF  # of pixels in [0, 1]
+    std: tuple[float, float, float] = HALF
+    interpolation: str = "bicubic"
+    crop: float = 0.875  # share of the scaled image that the central crop keeps, per side
+    sha256: str = ""  # leading hex digits, where the publisher states them
+    top1: float | None = None  # percent on ImageNet-1k
+    top1_source: str = ""
+    also: tuple[str, ...] = ()  # other tags by which people know it
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """model.tag."""
+        return f"{self.model}.{self.tag}"
+
+
+_BUCKET = "https://storage.googleapis.com/mixer_models"
+_TIMM = "https://github.com/rwightman/pytorch-image-models/releases/download"
+_GOOGLE = "Google Research (vision_transformer repository)"
+_JX = "v0.1-vitjx/jx_mixer"
+
+
+def _google(size: str, folder: str, tag: str, pretraining: str) -> WeightRecord:
+    return WeightRecord(
+        model=f"mixer_{size}",
+        tag=tag,
+        url=f"{_BUCKET}/{folder}/Mixer-{size[0].upper()}_{size[1:]}.npz",
+        origin=_GOOGLE,
+        licence="Apache-2.0",
+        pretraining=pretraining,
+    )
+
+
+def _timm(size: str, path: str, tag: str, pretraining: str, also: str = "") -> WeightRecord:
+    return WeightRecord(
+        model=f"mixer_{size}",
+        tag=tag,
+        url=f"{_TIMM}/{path}",
+        origin=f"{_GOOGLE}, converted by timm",
+        licence="Apache-2.0",
+        pretraining=pretraining,
+        sha256=path.rpartition("-")[2].partition(".")[0],  # torch.hub's convention
+        also=(also,) if also else (),
+    )
+
+
+def _miil(path: str, tag: str, pretraining: str) -> WeightRecord:
+    return replace(
+        _timm("b16", path, tag, pretraining),
+        origin="Alibaba MIIL (ImageNet21K repository), converted by timm",
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+        interpolation="bilinear",
+    )
+
+
+_PAPER = "arXiv:2105.01601, table 3"
+_TIMM_TABLE = "timm's results-imagenet.csv"
+_WRONG_TAG = (
+    "timm calls these weights goog_in21k_ft_in1k; their accuracy and a Mixer author say that they "
+    "were trained on ImageNet-1k alone"
+)
+_1K, _21K = "ImageNet-1k", "ImageNet-21k"
+
+_ALL = (
+    replace(_google("b16", "imagenet1k", "google_in1k", _1K), top1=76.44, top1_source=_PAPER),
+    replace(_google("l16", "imagenet1k", "google_in1k", _1K), top1=71.76, top1_source=_PAPER),
+    replace(_google("b16", "imagenet21k", "google_in21k", _21K), num_classes=21843),
+    replace(_google("l16", "imagenet21k", "google_in21k", _21K), num_classes=21843),
+    _google("b16", "sam", "google_sam_in1k", f"{_1K} with SAM"),
+    _google("b32", "sam", "google_sam_in1k", f"{_1K} with SAM"),
+    _google("s8", "gsam", "google_gsam_in1k", f"{_1K} with GSAM"),
+    _google("s16", "gsam", "google_gsam_in1k", f"{_1K} with GSAM"),
+    _google("s32", "gsam", "google_gsam_in1k", f"{_1K} with GSAM"),
+    _google("b16", "gsam", "google_gsam_in1k", f"{_1K} with GSAM"),
+    _google("b32", "gsam", "google_gsam_in1k", f"{_1K} with GSAM"),
+    replace(
+        _timm("b16", f"{_JX}_b16_224-76587d61.pth", "timm_in1k", _1K, "goog_in21k_ft_in1k"),
+        top1=76.62,
+        top1_source=_TIMM_TABLE,
+        note=_WRONG_TAG,
+    ),
+    replace(
+        _timm("l16", f"{_JX}_l16_224-92f9adc4.pth", "timm_in1k", _1K, "goog_in21k_ft_in1k"),
+        top1=72.08,
+        top1_source=_TIMM_TABLE,
+        note=_WRONG_TAG,
+    ),
+    replace(
+        _timm("b16", f"{_JX}_b16_224_in21k-617b3de2.pth", "timm_in21k", _21K, "goog_in21k"),
+        num_classes=21843,
+    ),
+    replace(
+        _timm("l16", f"{_JX}_l16_224_in21k-846aa33c.pth", "timm_in21k", _21K, "goog_in21k"),
+        num_classes=21843,
+    ),
+    replace(
+        _miil("v0.1-tresnet/mixer_b16_224_miil_in21k-2a558a71.pth", "miil_in21k", f"{_21K}-P"),
+        num_classes=11221,
+    ),
+    replace(
+        _miil(
+            "v0.1-tresnet/mixer_b16_224_miil-9229a591.pth",
+            "miil_in21k_ft_in1k",
+            f"{_21K}-P, fine-tuned on {_1K}",
+        ),
+        top1=82.31,
+        top1_source=_TIMM_TABLE,
+    ),
+)
+
+RECORDS: dict[str, WeightRecord] = {record.name: record for record in _ALL}
+
+
+def tags_of(model: str) -> list[str]:
+    """The tags published for a variant.
+
+    Example:
+        >>> tags_of("mixer_l16")
+        ['google_in1k', 'google_in21k', 'timm_in1k', 'timm_in21k']
+    """
+    return [record.tag for record in RECORDS.values() if record.model == model]
+
+
+def find_record(model: str, tag: str) -> WeightRecord:
+    """The record of a variant by its tag, or by another tag people know it by.
+
+    Raises:
+        AllmlpError: no such tag; the known ones are listed.
+    """
+    for record in RECORDS.values():
+        if record.model == model and tag in (record.tag, *record.also):
+            return record
+    if not tags_of(model):
+        raise AllmlpError(
+            f"no weights are published for {model}; pretrained= takes a file, a run or hf:ORG/NAME"
+        )
+    raise AllmlpError(unknown_name(f"weights of {model}", tag, tags_of(model)))

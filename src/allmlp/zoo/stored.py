@@ -1,0 +1,135 @@
+"""A model in a folder: `model.safetensors` beside `model.json`, which rebuilds and feeds it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save
+from torch import Tensor
+
+from allmlp.data import Preprocess
+from allmlp.errors import AllmlpError
+from allmlp.files import replace_file, write_text
+from allmlp.models.contract import VisionModel
+from allmlp.zoo.registry import build_model, family_of, parse_config
+from allmlp.zoo.tensors import read_tensors
+
+__all__ = [
+    "RECORD",
+    "WEIGHTS",
+    "StoredModel",
+    "load_state",
+    "read_stored",
+    "write_record",
+    "write_weights",
+]
+
+WEIGHTS = "model.safetensors"
+RECORD = "model.json"
+# raised when a reader of the old form could misread the new one
+SCHEMA = 1
+
+
+@dataclass(frozen=True, eq=False)
+class StoredModel:
+    """What the two files hold."""
+
+    source: str  # the weight file, for messages
+    name: str  # of the variant it was built from, or of the file it came from
+    family: str
+    config: Any
+    preprocess: Preprocess | None
+    classes: tuple[str, ...] | None
+    state: dict[str, Tensor]
+
+    def build(self) -> VisionModel:
+        """The model with its weights.
+
+        Raises:
+            AllmlpError: the two files do not fit together.
+        """
+        model = build_model(self.family, asdict(self.config))
+        load_state(model, self.state, self.source)
+        return model
+
+
+def write_record(
+    folder: Path,
+    name: str,
+    model: VisionModel,
+    preprocess: Preprocess | None,
+    classes: Sequence[str] | None,
+) -> None:
+    """Write `model.json`: enough to rebuild the model and to prepare its input."""
+    record = {
+        "schema": SCHEMA,
+        "name": name,
+        "family": family_of(model),
+        "config": asdict(model.config),
+        "preprocess": asdict(preprocess) if preprocess else None,
+        "classes": list(classes) if classes else None,
+    }
+    write_text(folder / RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_weights(folder: Path, state: Mapping[str, Tensor]) -> None:
+    """Write `model.safetensors`."""
+    with replace_file(folder / WEIGHTS) as file:
+        file.write(save({name: tensor.contiguous() for name, tensor in state.items()}))
+
+
+def read_stored(folder: Path) -> StoredModel:
+    """Read both files.
+
+    Raises:
+        AllmlpError: one is missing, damaged, or written by a newer allmlp.
+    """
+    path = folder / RECORD
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(record, dict):
+            raise TypeError("no object")
+        if record.get("schema") not in (SCHEMA, None):
+            raise AllmlpError(
+                f"{path} has schema {record['schema']}, this allmlp reads {SCHEMA}; "
+                "use the allmlp that wrote it"
+            )
+        preprocess, classes = record["preprocess"], record["classes"]
+        return StoredModel(
+            source=str(folder / WEIGHTS),
+            name=record["name"],
+            family=record["family"],
+            config=parse_config(record["family"], record["config"]),
+            preprocess=Preprocess.from_dict(preprocess) if preprocess else None,
+            classes=tuple(classes) if classes else None,
+            state=read_tensors(folder / WEIGHTS),
+        )
+    except FileNotFoundError:
+        raise AllmlpError(f"{folder} holds no model: it has no {RECORD}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, IndexError) as e:
+        raise AllmlpError(f"{path} is damaged ({e}); use another copy") from e
+
+
+def load_state(model: VisionModel, state: Mapping[str, Tensor], source: str) -> None:
+    """Load a whole state dict, or say what is wrong with it.
+
+    Raises:
+        AllmlpError: missing keys (`-`), unexpected keys (`+`), or shapes that differ.
+    """
+    own = model.state_dict()
+    differences = [f"- {key}" for key in own if key not in state]
+    differences += [f"+ {key}" for key in state if key not in own]
+    differences += [
+        f"{key}: {tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
+        for key in own
+        if key in state and state[key].shape != own[key].shape
+    ]
+    if differences:
+        shown = ", ".join(differences[:8]) + (", …" if len(differences) > 8 else "")
+        raise AllmlpError(
+            f"{source} does not fit this model, in {len(differences)} places "
+            f"(- missing, + unexpected): {shown}"
+        )
+    model.load_state_dict(state)

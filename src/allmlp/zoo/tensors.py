@@ -1,0 +1,66 @@
+"""Read tensor files of any common kind without running code that they may carry."""
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from allmlp.errors import AllmlpError
+
+__all__ = ["read_tensors"]
+
+# where training scripts keep the state dict within what they save, most specific first
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "module")
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a `.safetensors`, `.npz`, or PyTorch (`.pt`, `.pth`, `.bin`, `.ckpt`) file.
+
+    Pickled objects are refused: npz is read without pickle, PyTorch files with `weights_only=True`.
+
+    Raises:
+        AllmlpError: no such file, another kind of file, a damaged or a hostile one.
+    """
+    readers = {".safetensors": load_file, ".npz": _read_npz}
+    if not path.is_file():
+        raise AllmlpError(f"no weight file at {path}")
+    reader = readers.get(path.suffix, _read_torch)
+    try:
+        return reader(path)
+    except (
+        SafetensorError,
+        pickle.UnpicklingError,
+        zipfile.BadZipFile,
+        RuntimeError,
+        OSError,  # what torch raises where a truncated file ends
+        ValueError,
+        EOFError,
+        KeyError,
+    ) as e:
+        reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
+        raise AllmlpError(
+            f"cannot read weights from {path}: {reason[:200]}; give an intact safetensors, npz or "
+            "PyTorch state-dict file"
+        ) from e
+
+
+def _read_npz(path: Path) -> dict[str, Tensor]:
+    # opened here: numpy leaves the file open when it is damaged
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return {key: torch.from_numpy(np.ascontiguousarray(arrays[key])) for key in arrays}
+
+
+def _read_torch(path: Path) -> dict[str, Tensor]:
+    loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+    for wrapper in _WRAPPERS:
+        if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
+            loaded = loaded[wrapper]
+    if not isinstance(loaded, dict):
+        raise ValueError(f"it holds a {type(loaded).__name__}, no state dict")
+    return {key: value for key, value in loaded.items() if isinstance(value, Tensor)}
