@@ -1,0 +1,23 @@
+import random
+from fractions import Fraction
+from itertools import pairwise
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def rational_layers():
+    """Makes random layers of small rationals from a seed and the sizes of the network."""
+
+    def draw(seed, sizes):
+        rng = random.Random(seed)
+
+        def q():
+            return Fraction(rng.randrange(-9, 10), rng.randrange(1, 6))
+
+        return [
+            ([[q() for _ in range(a)] for _ in range(b)], [q() for _ in range(b)])
+            for a, b in pairwise(sizes)
+        ]
+
+    return draw
