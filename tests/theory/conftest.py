@@ -3,6 +3,11 @@ from fractions import Fraction
 from itertools import pairwise
 
 import pytest
+from hypothesis import settings
+
+# wall-clock deadlines fail at random on a busy machine
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,136 @@
+"""Approximation without the curse of dimension: Barron's rate by a greedy algorithm.
+
+Statistical, not exact: the error is a mean over samples, and the best unit of a step is the best
+of a random pool.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from allmlp.errors import AllmlpError
+from allmlp.theory.certificate import Claim, Theorem
+from allmlp.theory.shallow_net import ShallowNet
+
+__all__ = ["BarronRun", "barron_greedy", "gaussian_barron_constant"]
+
+_THEOREM = Theorem(
+    "Approximation at a rate free of the dimension",
+    "Barron 1993, IEEE Trans. Inf. Theory 39(3); greedy steps after Jones 1992",
+)
+
+
+@dataclass(frozen=True)
+class BarronRun:
+    """The network after the last step, and the error along the way.
+
+    Args:
+        net: sigmoidal, as many units as steps.
+        errors: mean square error after 1, 2, …, n units, on samples not used for fitting.
+        bounds: Barron's `(2 r C_f)² / n`.
+    """
+
+    net: ShallowNet
+    errors: Float[np.ndarray, " n"]
+    bounds: Float[np.ndarray, " n"]
+
+
+def gaussian_barron_constant(dim: int) -> float:
+    """`C_f = ∫ |ω| |f̂(ω)| dω` of `f(x) = exp(-|x|²/2)`: the mean length of a normal vector.
+
+    Example:
+        >>> round(gaussian_barron_constant(1) ** 2 * math.pi, 12)  # sqrt(2 / pi)
+        2.0
+    """
+    return math.sqrt(2) * math.exp(math.lgamma((dim + 1) / 2) - math.lgamma(dim / 2))
+
+
+def barron_greedy(
+    dim: int, units: int, *, radius: float = 1.0, seed: int = 0, samples: int = 4000
+) -> BarronRun:
+    """Fits the Gaussian bump `exp(-|x|²/2)` on a ball, one sigmoid at a time.
+
+    Step n takes `f_n = (1 - 1/n) f_{n-1} + (γ/n) σ(k (a·x - b))` with the best of a pool of
+    random directions, biases and steepnesses and the best |γ| <= 2 r C_f: the bound that Barron's
+    convex hull allows. The constant f(0) is the start.
+
+    Args:
+        dim: dimension of the ball.
+        units: steps.
+        radius: r of the ball.
+        seed: of the local generator.
+        samples: uniform points to fit; as many others measure the error.
+
+    Raises:
+        AllmlpError: sizes that are not positive.
+
+    Example:
+        >>> run = barron_greedy(5, 20)
+        >>> run.net.width, bool((run.errors <= run.bounds).all())
+        (20, True)
+    """
+    for name, value in (("dim", dim), ("units", units), ("radius", radius), ("samples", samples)):
+        if not value > 0:
+            raise AllmlpError(f"{name} must be positive, but is {value}; use 1 or more")
+    rng = np.random.default_rng(seed)
+    fitted, measured = (_ball(rng, samples, dim, radius) for _ in range(2))
+    target, truth = (np.exp(-(x**2).sum(axis=1) / 2) for x in (fitted, measured))
+    limit = 2 * radius * gaussian_barron_constant(dim)
+
+    fit, test = np.ones(samples), np.ones(samples)  # f(0) = 1
+    weight, bias, outer = np.empty((units, dim)), np.empty(units), np.zeros(units)
+    errors = np.empty(units)
+    for n in range(1, units + 1):
+        pool = rng.standard_normal((256, dim))
+        pool /= np.linalg.norm(pool, axis=1, keepdims=True)
+        steepness = 10 ** rng.uniform(0, 2, 256) / radius
+        pool_weight = pool * steepness[:, None]
+        pool_bias = -steepness * rng.uniform(-radius, radius, 256)
+        hidden = _sigmoid(fitted @ pool_weight.T + pool_bias)
+        # minimise |rest - (γ/n) σ|² over γ for every unit of the pool. A constant part of σ is
+        # not subtracted: the network has no other constant than f(0).
+        rest = (target - 1) - (1 - 1 / n) * (fit - 1)
+        power = (hidden**2).mean(axis=0)
+        gamma = np.clip(n * (rest @ hidden) / samples / power, -limit, limit)
+        gain = 2 * gamma / n * (rest @ hidden) / samples - (gamma / n) ** 2 * power
+        best = int(np.argmax(gain))
+        weight[n - 1], bias[n - 1] = pool_weight[best], pool_bias[best]
+        outer[: n - 1] *= 1 - 1 / n
+        outer[n - 1] = gamma[best] / n
+        fit = 1 + (1 - 1 / n) * (fit - 1) + outer[n - 1] * hidden[:, best]
+        test = (
+            1
+            + (1 - 1 / n) * (test - 1)
+            + outer[n - 1] * _sigmoid(measured @ weight[n - 1] + bias[n - 1])
+        )
+        errors[n - 1] = ((test - truth) ** 2).mean()
+    bounds = limit**2 / np.arange(1, units + 1)
+    net = ShallowNet(
+        weight,
+        bias,
+        outer,
+        1.0,
+        activation="sigmoid",
+        theorem=_THEOREM,
+        claims=[
+            Claim("mean square error", float(errors[-1]), float(bounds[-1]), evidence="statistical")
+        ],
+        notes=[f"mean over {samples} fresh points of the ball; the best of 256 units at each step"],
+    )
+    return BarronRun(net, errors, bounds)
+
+
+def _ball(
+    rng: np.random.Generator, count: int, dim: int, radius: float
+) -> Float[np.ndarray, "n d"]:
+    points = rng.standard_normal((count, dim))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    scaled: Float[np.ndarray, "n d"] = points * radius * rng.uniform(size=(count, 1)) ** (1 / dim)
+    return scaled
+
+
+def _sigmoid(z: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    halved: Float[np.ndarray, ...] = (1 + np.tanh(z / 2)) / 2
+    return halved

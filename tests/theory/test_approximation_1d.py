@@ -1,0 +1,116 @@
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from allmlp.errors import AllmlpError
+from allmlp.theory import approximate, graph, relu_interpolant
+
+ACTIVATIONS = ["relu", "leaky_relu", "hard_sigmoid", "sigmoid", "tanh"]
+
+
+def rectified_sine(x):
+    return np.abs(np.sin(3 * x))
+
+
+def weierstrass(x):
+    return sum(0.5**k * np.cos(3**k * np.pi * x) for k in range(6))
+
+
+WEIERSTRASS_LIPSCHITZ = math.pi * sum(1.5**k for k in range(6))
+
+
+@given(
+    knots=st.sets(st.fractions(-5, 5, max_denominator=50), min_size=2, max_size=12),
+    seed=st.integers(0, 999),
+)
+def test_the_interpolant_meets_its_points_and_bends_nowhere_else(knots, seed):
+    x = sorted(knots)
+    rng = np.random.default_rng(seed)
+    y = [Fraction(int(v), 7) for v in rng.integers(-9, 10, len(x))]
+    net = relu_interpolant(x, y)
+    assert list(net.exact(x)) == y
+    assert set(graph(net, x[0], x[-1]).knots) <= set(x)
+    assert net.certificate().holds
+
+
+@pytest.mark.parametrize("activation", ["leaky_relu", "hard_sigmoid"])
+@pytest.mark.parametrize("units", [1, 2, 7])
+def test_other_piecewise_linear_activations_give_the_same_function_exactly(activation, units):
+    def net(name):
+        return approximate(np.cos, (-1, 2), lipschitz=1.0, units=units, activation=name)
+
+    assert net(activation).width == units
+    assert graph(net(activation), -1, 2) == graph(net("relu"), -1, 2)
+
+
+@pytest.mark.parametrize(
+    ("units", "found", "bound"), [(10, 0.050, 0.306), (40, 0.019, 0.0751), (160, 0.0057, 0.01875)]
+)
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+def test_the_table_of_smooth_steps(activation, units, found, bound):
+    net = approximate(rectified_sine, lipschitz=3.0, units=units, activation=activation)
+    certificate = net.certificate()
+    assert certificate.holds
+    assert certificate.error == pytest.approx(found, rel=0.02)
+    assert certificate.promised_error == pytest.approx(bound, rel=1e-3)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(
+    ("f", "lipschitz"),
+    [(rectified_sine, 3.0), (np.square, 2.0), (weierstrass, WEIERSTRASS_LIPSCHITZ)],
+)
+def test_an_error_asked_for_is_kept(activation, f, lipschitz):
+    net = approximate(f, (0, 1), lipschitz=lipschitz, error=0.25, activation=activation)
+    certificate = net.certificate()
+    assert certificate.holds
+    assert certificate.error <= certificate.promised_error <= 0.25 + 1e-11
+    # the certified error is above anything that can be found
+    x = np.random.default_rng(0).uniform(0, 1, 300)
+    assert np.abs(net(x) - f(x)).max() <= certificate["error, gaps covered"].attained
+    with torch.no_grad():
+        module = net.to_torch()(torch.from_numpy(x)[:, None])[:, 0].numpy()
+    assert np.abs(module - net(x)).max() < 1e-9  # float64 sums of slopes up to 1e3
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_one_unit_less_would_not_do(activation):
+    net = approximate(np.sin, (0, 3), lipschitz=1.0, error=0.01, activation=activation)
+    fewer = approximate(np.sin, (0, 3), lipschitz=1.0, units=net.width - 1, activation=activation)
+    assert fewer.certificate().promised_error > 0.01 + 1e-9 > net.certificate().promised_error
+
+
+def test_curvature_saves_units():
+    plain = approximate(np.sin, (0, 3), lipschitz=1.0, error=1e-3)
+    curved = approximate(np.sin, (0, 3), lipschitz=1.0, curvature=1.0, error=1e-3)
+    assert (plain.width, curved.width) == (1500, 34)
+    # h² / 8 is attained for the parabola
+    parabola = approximate(np.square, (0, 1), lipschitz=2.0, curvature=2.0, units=8)
+    assert parabola.certificate().error == 1 / 4 / 64
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"lipschitz": 1.0}, "either the error allowed or the number of units"),
+        ({"lipschitz": 1.0, "units": 3, "error": 0.1}, "both"),
+        ({"lipschitz": 0.0, "units": 3}, "lipschitz must be positive"),
+        ({"lipschitz": 1.0, "units": 0}, "at least one unit"),
+        ({"lipschitz": 1.0, "error": 1e-12}, "allow a larger one"),
+        ({"lipschitz": 1.0, "units": 3, "interval": (1, 0)}, "low < high"),
+        ({"lipschitz": 1.0, "units": 3, "activation": "rely"}, "did you mean relu"),
+    ],
+)
+def test_bad_requests(arguments, message):
+    with pytest.raises(AllmlpError, match=message):
+        approximate(np.sin, **arguments)
+
+
+def test_a_function_that_is_not_finite_is_refused():
+    with pytest.raises(AllmlpError, match="not finite"), np.errstate(divide="ignore"):
+        approximate(np.log, (0, 1), lipschitz=1.0, units=4)
