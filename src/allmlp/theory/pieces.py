@@ -8,7 +8,7 @@ from itertools import pairwise
 from allmlp.errors import AllmlpError
 from allmlp.theory.exact_net import ExactNet, Rational
 
-__all__ = ["PiecewiseLinear", "graph", "l1_distance", "sup_distance"]
+__all__ = ["PiecewiseLinear", "graph", "l1_distance", "on_segment", "simplified", "sup_distance"]
 
 
 @dataclass(frozen=True)
@@ -149,3 +149,29 @@ def l1_distance(f: PiecewiseLinear, g: PiecewiseLinear) -> Fraction:
 def sup_distance(f: PiecewiseLinear, g: PiecewiseLinear) -> Fraction:
     """`max |f - g|` over their common interval, exactly."""
     return max(abs(gap) for gap in _common(f, g)[1])
+
+
+def on_segment(net: ExactNet, start: Sequence[Rational], end: Sequence[Rational]) -> ExactNet:
+    """The network along a segment, as one of a single input t in [0, 1].
+
+    Example:
+        >>> from allmlp.theory import pyramid_net
+        >>> along = on_segment(pyramid_net(), (-1, 0), (1, 0))
+        >>> graph(along).num_pieces
+        2
+    """
+    if len(start) != net.in_features or len(end) != net.in_features:
+        raise AllmlpError(
+            f"the ends of the segment need {net.in_features} coordinates, but have {len(start)} "
+            f"and {len(end)}; give points of the input space"
+        )
+    weight, bias = net.layers[0]
+    step = [Fraction(b) - Fraction(a) for a, b in zip(start, end, strict=True)]
+    first = (
+        [[sum((w * s for w, s in zip(row, step, strict=True)), Fraction(0))] for row in weight],
+        [
+            sum((w * Fraction(a) for w, a in zip(row, start, strict=True)), Fraction(b))
+            for row, b in zip(weight, bias, strict=True)
+        ],
+    )
+    return ExactNet([first, *net.layers[1:]], activation=net.activation)

@@ -1,0 +1,69 @@
+import random
+from fractions import Fraction
+
+import pytest
+
+from allmlp.errors import AllmlpError
+from allmlp.theory import EscapePath, ExactNet, escape_path, narrow_limit, pyramid_net
+
+
+def narrow_net(rational_layers, seed, *, thin):
+    rng = random.Random(seed)
+    d = rng.choice([2, 3, 4])
+    depth = rng.randrange(1, 7)
+    hidden = [rng.randrange(1, d + 1) if thin else d for _ in range(depth)]
+    return ExactNet(rational_layers(seed, (d, *hidden, 1))), [
+        Fraction(rng.randrange(-99, 100), 100) for _ in range(d)
+    ]
+
+
+@pytest.mark.parametrize("thin", [False, True])
+def test_every_narrow_network_lets_its_values_escape(rational_layers, thin):
+    legs = []
+    for seed in range(100):
+        net, start = narrow_net(rational_layers, seed, thin=thin)
+        path = escape_path(net, start)
+        assert path.certificate().holds  # exactly constant on every leg, up to the boundary
+        assert path.vertices[0] == tuple(start)
+        legs.append(len(path.vertices) - 1)
+    assert max(legs) > 1  # not all of them walked straight out
+
+
+def positive_net(seed):
+    """All units active in the middle of the cube, so that several legs are needed."""
+    rng = random.Random(seed)
+
+    def q(scale):
+        return Fraction(rng.randrange(-9, 10), scale)
+
+    layers = [([[q(9) for _ in range(3)] for _ in range(3)], [Fraction(1, 2)] * 3)
+              for _ in range(5)]  # fmt: skip
+    return ExactNet([*layers, ([[q(1) for _ in range(3)]], [0])])
+
+
+def test_paths_of_several_legs():
+    legs = [len(escape_path(positive_net(s), (0, 0, 0)).vertices) - 1 for s in range(60)]
+    assert max(legs) >= 3
+    assert all(escape_path(positive_net(s), (0, 0, 0)).certificate().holds for s in range(20))
+
+
+def test_a_wrong_path_breaks_its_certificate():
+    net = ExactNet([([[1, 0], [0, 1]], [2, 2]), ([[1, 0]], [0])])
+    wrong = EscapePath(net, ((Fraction(0), Fraction(0)), (Fraction(1), Fraction(0))), Fraction(1))
+    assert not wrong.certificate()["constant legs"].holds
+
+
+def test_width_three_needs_no_escape():
+    net = pyramid_net()
+    boundary = [[x, s] for x in range(-1, 2) for s in (-1, 1)] + [[s, 0] for s in (-1, 1)]
+    assert set(net.exact(boundary)) == {0}
+    assert net.exact([[0, 0]])[0] == 1
+    assert narrow_limit(1, 0) == Fraction(1, 2)
+    with pytest.raises(AllmlpError, match="closed level sets"):
+        escape_path(net, (0, 0))
+
+
+def test_a_start_outside_the_cube():
+    net = ExactNet([([[1, 0]], [0]), ([[1]], [0])])
+    with pytest.raises(AllmlpError, match="inside"):
+        escape_path(net, (2, 0))
