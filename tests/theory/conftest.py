@@ -1,6 +1,7 @@
 import random
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -11,13 +12,13 @@ settings.load_profile("no-deadline")
 
 
 @pytest.fixture(scope="session")
-def rational_layers():
+def rational_layers() -> Any:
     """Makes random layers of small rationals from a seed and the sizes of the network."""
 
-    def draw(seed, sizes):
+    def draw(seed: int, sizes: Any) -> Any:
         rng = random.Random(seed)
 
-        def q():
+        def q() -> Any:
             return Fraction(rng.randrange(-9, 10), rng.randrange(1, 6))
 
         return [

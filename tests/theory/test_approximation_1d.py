@@ -1,5 +1,6 @@
 import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +14,11 @@ from allmlp.theory import approximate, graph, relu_interpolant
 ACTIVATIONS = ["relu", "leaky_relu", "hard_sigmoid", "sigmoid", "tanh"]
 
 
-def rectified_sine(x):
+def rectified_sine(x: Any) -> Any:
     return np.abs(np.sin(3 * x))
 
 
-def weierstrass(x):
+def weierstrass(x: Any) -> Any:
     return sum(0.5**k * np.cos(3**k * np.pi * x) for k in range(6))
 
 
@@ -28,7 +29,7 @@ WEIERSTRASS_LIPSCHITZ = math.pi * sum(1.5**k for k in range(6))
     knots=st.sets(st.fractions(-5, 5, max_denominator=50), min_size=2, max_size=12),
     seed=st.integers(0, 999),
 )
-def test_the_interpolant_meets_its_points_and_bends_nowhere_else(knots, seed):
+def test_the_interpolant_meets_its_points_and_bends_nowhere_else(knots: Any, seed: int) -> None:
     x = sorted(knots)
     rng = np.random.default_rng(seed)
     y = [Fraction(int(v), 7) for v in rng.integers(-9, 10, len(x))]
@@ -40,8 +41,10 @@ def test_the_interpolant_meets_its_points_and_bends_nowhere_else(knots, seed):
 
 @pytest.mark.parametrize("activation", ["leaky_relu", "hard_sigmoid"])
 @pytest.mark.parametrize("units", [1, 2, 7])
-def test_other_piecewise_linear_activations_give_the_same_function_exactly(activation, units):
-    def net(name):
+def test_other_piecewise_linear_activations_give_the_same_function_exactly(
+    activation: Any, units: int
+) -> Any:
+    def net(name: Any) -> Any:
         return approximate(np.cos, (-1, 2), lipschitz=1.0, units=units, activation=name)
 
     assert net(activation).width == units
@@ -52,7 +55,7 @@ def test_other_piecewise_linear_activations_give_the_same_function_exactly(activ
     ("units", "found", "bound"), [(10, 0.050, 0.306), (40, 0.019, 0.0751), (160, 0.0057, 0.01875)]
 )
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
-def test_the_table_of_smooth_steps(activation, units, found, bound):
+def test_the_table_of_smooth_steps(activation: Any, units: int, found: float, bound: float) -> None:
     net = approximate(rectified_sine, lipschitz=3.0, units=units, activation=activation)
     certificate = net.certificate()
     assert certificate.holds
@@ -65,7 +68,7 @@ def test_the_table_of_smooth_steps(activation, units, found, bound):
     ("f", "lipschitz"),
     [(rectified_sine, 3.0), (np.square, 2.0), (weierstrass, WEIERSTRASS_LIPSCHITZ)],
 )
-def test_an_error_asked_for_is_kept(activation, f, lipschitz):
+def test_an_error_asked_for_is_kept(activation: Any, f: Any, lipschitz: float) -> None:
     net = approximate(f, (0, 1), lipschitz=lipschitz, error=0.25, activation=activation)
     certificate = net.certificate()
     assert certificate.holds
@@ -79,13 +82,13 @@ def test_an_error_asked_for_is_kept(activation, f, lipschitz):
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
-def test_one_unit_less_would_not_do(activation):
+def test_one_unit_less_would_not_do(activation: Any) -> None:
     net = approximate(np.sin, (0, 3), lipschitz=1.0, error=0.01, activation=activation)
     fewer = approximate(np.sin, (0, 3), lipschitz=1.0, units=net.width - 1, activation=activation)
     assert fewer.certificate().promised_error > 0.01 + 1e-9 > net.certificate().promised_error
 
 
-def test_curvature_saves_units():
+def test_curvature_saves_units() -> None:
     plain = approximate(np.sin, (0, 3), lipschitz=1.0, error=1e-3)
     curved = approximate(np.sin, (0, 3), lipschitz=1.0, curvature=1.0, error=1e-3)
     assert (plain.width, curved.width) == (1500, 34)
@@ -106,11 +109,11 @@ def test_curvature_saves_units():
         ({"lipschitz": 1.0, "units": 3, "activation": "rely"}, "did you mean relu"),
     ],
 )
-def test_bad_requests(arguments, message):
+def test_bad_requests(arguments: Any, message: str) -> None:
     with pytest.raises(AllmlpError, match=message):
         approximate(np.sin, **arguments)
 
 
-def test_a_function_that_is_not_finite_is_refused():
+def test_a_function_that_is_not_finite_is_refused() -> None:
     with pytest.raises(AllmlpError, match="not finite"), np.errstate(divide="ignore"):
         approximate(np.log, (0, 1), lipschitz=1.0, units=4)

@@ -1,5 +1,6 @@
 import json
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -13,11 +14,11 @@ THEOREM = Theorem("A theorem", "its author")
     ("relation", "attained", "holds"),
     [("<=", 3, True), ("<=", 4, False), ("==", 3, True), ("==", 2, False), (">=", 2, False)],
 )
-def test_a_claim_compares_by_its_relation(relation, attained, holds):
+def test_a_claim_compares_by_its_relation(relation: Any, attained: Any, holds: bool) -> None:
     assert Claim("depth", attained=attained, promised=3, relation=relation).holds is holds
 
 
-def test_one_broken_claim_breaks_the_certificate_and_is_named_in_the_table():
+def test_one_broken_claim_breaks_the_certificate_and_is_named_in_the_table() -> None:
     certificate = Certificate(
         THEOREM, (Claim("width", 2, promised=2), Claim("depth", 9, promised=8))
     )
@@ -26,7 +27,7 @@ def test_one_broken_claim_breaks_the_certificate_and_is_named_in_the_table():
     assert str(certificate).count("BROKEN") == 1
 
 
-def test_json_keeps_fractions_as_text_and_every_claim():
+def test_json_keeps_fractions_as_text_and_every_claim() -> None:
     certificate = Certificate(THEOREM, (Claim("error", Fraction(1, 8), promised=0.5),), ("a note",))
     document = json.loads(certificate.to_json())
     assert document["claims"][0]["attained"] == "1/8"
@@ -34,6 +35,6 @@ def test_json_keeps_fractions_as_text_and_every_claim():
     assert document["notes"] == ["a note"]
 
 
-def test_an_unknown_claim_lists_the_known_ones():
+def test_an_unknown_claim_lists_the_known_ones() -> None:
     with pytest.raises(AllmlpError, match="width"):
         Certificate(THEOREM, (Claim("width", 2),))["wide"]

@@ -1,5 +1,6 @@
 import random
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -7,7 +8,7 @@ from allmlp.errors import AllmlpError
 from allmlp.theory import EscapePath, ExactNet, escape_path, narrow_limit, pyramid_net
 
 
-def narrow_net(rational_layers, seed, *, thin):
+def narrow_net(rational_layers: Any, seed: int, *, thin: bool) -> Any:
     rng = random.Random(seed)
     d = rng.choice([2, 3, 4])
     depth = rng.randrange(1, 7)
@@ -18,7 +19,7 @@ def narrow_net(rational_layers, seed, *, thin):
 
 
 @pytest.mark.parametrize("thin", [False, True])
-def test_every_narrow_network_lets_its_values_escape(rational_layers, thin):
+def test_every_narrow_network_lets_its_values_escape(rational_layers: Any, thin: bool) -> None:
     legs = []
     for seed in range(100):
         net, start = narrow_net(rational_layers, seed, thin=thin)
@@ -29,11 +30,11 @@ def test_every_narrow_network_lets_its_values_escape(rational_layers, thin):
     assert max(legs) > 1  # not all of them walked straight out
 
 
-def positive_net(seed):
+def positive_net(seed: int) -> Any:
     """All units active in the middle of the cube, so that several legs are needed."""
     rng = random.Random(seed)
 
-    def q(scale):
+    def q(scale: Any) -> Any:
         return Fraction(rng.randrange(-9, 10), scale)
 
     layers = [([[q(9) for _ in range(3)] for _ in range(3)], [Fraction(1, 2)] * 3)
@@ -41,19 +42,19 @@ def positive_net(seed):
     return ExactNet([*layers, ([[q(1) for _ in range(3)]], [0])])
 
 
-def test_paths_of_several_legs():
+def test_paths_of_several_legs() -> None:
     legs = [len(escape_path(positive_net(s), (0, 0, 0)).vertices) - 1 for s in range(60)]
     assert max(legs) >= 3
     assert all(escape_path(positive_net(s), (0, 0, 0)).certificate().holds for s in range(20))
 
 
-def test_a_wrong_path_breaks_its_certificate():
+def test_a_wrong_path_breaks_its_certificate() -> None:
     net = ExactNet([([[1, 0], [0, 1]], [2, 2]), ([[1, 0]], [0])])
     wrong = EscapePath(net, ((Fraction(0), Fraction(0)), (Fraction(1), Fraction(0))), Fraction(1))
     assert not wrong.certificate()["constant legs"].holds
 
 
-def test_width_three_needs_no_escape():
+def test_width_three_needs_no_escape() -> None:
     net = pyramid_net()
     boundary = [[x, s] for x in range(-1, 2) for s in (-1, 1)] + [[s, 0] for s in (-1, 1)]
     assert set(net.exact(boundary)) == {0}
@@ -63,7 +64,7 @@ def test_width_three_needs_no_escape():
         escape_path(net, (0, 0))
 
 
-def test_a_start_outside_the_cube():
+def test_a_start_outside_the_cube() -> None:
     net = ExactNet([([[1, 0]], [0]), ([[1]], [0])])
     with pytest.raises(AllmlpError, match="inside"):
         escape_path(net, (2, 0))

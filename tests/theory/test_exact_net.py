@@ -1,4 +1,5 @@
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ rationals = st.fractions(min_value=-5, max_value=5, max_denominator=12)
 ACTIVATIONS = [RELU, leaky_relu(Fraction(1, 7)), HARD_SIGMOID]
 
 
-def slow_forward(net, x):
+def slow_forward(net: Any, x: Any) -> Any:
     """The definition, one Fraction at a time."""
     h = [Fraction(value) for value in x]
     for i, (weight, bias) in enumerate(net.layers):
@@ -26,14 +27,16 @@ def slow_forward(net, x):
 
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda a: a.name)
 @given(seed=st.integers(0, 10**6), x=st.lists(st.tuples(rationals, rationals), min_size=1))
-def test_integer_evaluation_is_the_definition(rational_layers, activation, seed, x):
+def test_integer_evaluation_is_the_definition(
+    rational_layers: Any, activation: Any, seed: int, x: Any
+) -> None:
     net = ExactNet(rational_layers(seed, (2, 4, 3, 2)), activation=activation)
     outputs = net.exact(x)
     assert [list(row) for row in outputs] == [slow_forward(net, point) for point in x]
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda a: a.name)
-def test_torch_computes_the_same_up_to_rounding(rational_layers, activation):
+def test_torch_computes_the_same_up_to_rounding(rational_layers: Any, activation: Any) -> None:
     net = ExactNet(rational_layers(0, (3, 5, 4, 1)), activation=activation)
     X = np.random.default_rng(0).standard_normal((50, 3))
     outputs = net.to_torch()(torch.from_numpy(X))[:, 0].detach().numpy()
@@ -41,19 +44,19 @@ def test_torch_computes_the_same_up_to_rounding(rational_layers, activation):
     np.testing.assert_allclose(outputs, net(X), rtol=1e-10, atol=1e-10)
 
 
-def test_to_torch_draws_no_random_number(rational_layers):
+def test_to_torch_draws_no_random_number(rational_layers: Any) -> None:
     net = ExactNet(rational_layers(0, (3, 5, 1)))
     before = torch.get_rng_state()
     net.to_torch(torch.float32)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_floats_are_read_as_the_rationals_they_are():
+def test_floats_are_read_as_the_rationals_they_are() -> None:
     identity = ExactNet([([[1]], [0])])
     assert identity.exact([0.1])[0] == Fraction(0.1) != Fraction(1, 10)
 
 
-def test_sizes_count_zeros_too():
+def test_sizes_count_zeros_too() -> None:
     net = ExactNet([([[0, 0]] * 3, [0] * 3), ([[0, 0, 0]], [0])])
     assert (net.width, net.depth, net.parameters) == (3, 2, 2 * 3 + 3 + 3 + 1)
 
@@ -68,18 +71,18 @@ def test_sizes_count_zeros_too():
         ([([[0.5]], [0])], r"write Fraction\(0.5\)"),
     ],
 )
-def test_bad_layers_are_explained(layers, message):
+def test_bad_layers_are_explained(layers: Any, message: str) -> None:
     with pytest.raises(AllmlpError, match=message):
         ExactNet(layers)
 
 
 @pytest.mark.parametrize("X", [[[1.0], [2.0]], [1.0, 2.0], [[1.0, float("nan")]]])
-def test_bad_points_are_explained(X):
+def test_bad_points_are_explained(X: Any) -> None:
     net = ExactNet([([[1, 1]], [0])])
     with pytest.raises(AllmlpError, match=r"shape|finite"):
         net(X)
 
 
-def test_a_leaky_relu_of_slope_one_is_refused():
+def test_a_leaky_relu_of_slope_one_is_refused() -> None:
     with pytest.raises(AllmlpError, match=r"\[0, 1\)"):
         leaky_relu(Fraction(1))

@@ -2,6 +2,7 @@ import itertools
 import math
 import random
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +11,12 @@ from allmlp.errors import AllmlpError
 from allmlp.theory import kuhn_hat, kuhn_interpolate, kuhn_net, kuhn_size
 
 
-def hat(x):
+def hat(x: Any) -> Any:
     """The formula, for comparison."""
     return max(Fraction(0), 1 - (max(0, *x) - min(0, *x)))
 
 
-def random_rationals(rng, count, dim, low, high, denominator):
+def random_rationals(rng: Any, count: Any, dim: int, low: Any, high: Any, denominator: Any) -> Any:
     return [
         [Fraction(rng.randrange(low * denominator, high * denominator + 1), denominator)
          for _ in range(dim)]
@@ -24,7 +25,7 @@ def random_rationals(rng, count, dim, low, high, denominator):
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 4])
-def test_the_network_of_a_hat_is_the_hat(dim):
+def test_the_network_of_a_hat_is_the_hat(dim: int) -> None:
     net = kuhn_hat(dim, radius=3)
     points = random_rationals(random.Random(dim), 200, dim, -3, 3, 100)
     assert list(net.exact(points)) == [hat(x) for x in points]
@@ -33,7 +34,7 @@ def test_the_network_of_a_hat_is_the_hat(dim):
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 4])
-def test_hats_sum_to_one_and_reproduce_the_coordinates(dim):
+def test_hats_sum_to_one_and_reproduce_the_coordinates(dim: int) -> None:
     net = kuhn_hat(dim, radius=3)
     for x in random_rationals(random.Random(dim), 20, dim, 0, 4, 250):
         corners = itertools.product(*[range(math.floor(c) - 1, math.floor(c) + 3) for c in x])
@@ -45,11 +46,11 @@ def test_hats_sum_to_one_and_reproduce_the_coordinates(dim):
 
 
 @pytest.mark.parametrize(("dim", "cells"), [(1, 7), (2, 4), (3, 3), (4, 2)])
-def test_the_network_is_barycentric_interpolation(dim, cells):
+def test_the_network_is_barycentric_interpolation(dim: int, cells: Any) -> Any:
     rng = np.random.default_rng(dim)
     values = rng.standard_normal((cells + 1,) * dim)
 
-    def f(x):
+    def f(x: Any) -> Any:
         return values[tuple(np.round(x * cells).astype(int).T)]
 
     net = kuhn_net(f, dim, cells, lipschitz=100.0)
@@ -64,20 +65,20 @@ def test_the_network_is_barycentric_interpolation(dim, cells):
 
 
 @pytest.mark.parametrize(("dim", "cells"), [(1, 10), (2, 6), (3, 3)])
-def test_the_certified_error_keeps_the_promise(dim, cells):
+def test_the_certified_error_keeps_the_promise(dim: int, cells: Any) -> None:
     net = kuhn_net(lambda x: np.sin(2 * x.sum(axis=1)), dim, cells, lipschitz=2 * math.sqrt(dim))
     certificate = net.certificate()
     assert certificate.holds
     assert 0 < certificate.error < certificate["error, gaps covered"].attained
 
 
-def test_the_curse_of_dimension_is_refused_with_its_size():
+def test_the_curse_of_dimension_is_refused_with_its_size() -> None:
     assert kuhn_size(10, 10)[0] == 4 * 11**10 + 8
     with pytest.raises(AllmlpError, match="25,937,424,601"):
         kuhn_net(lambda x: x[:, 0], 10, 10, lipschitz=1.0)
 
 
-def test_bad_sizes():
+def test_bad_sizes() -> None:
     with pytest.raises(AllmlpError, match="dim"):
         kuhn_hat(0)
     with pytest.raises(AllmlpError, match="radius"):

@@ -1,4 +1,5 @@
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from allmlp.theory import (
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 9])
-def test_one_neuron_blocks_fold_like_the_plain_network_of_twice_the_neurons(n):
+def test_one_neuron_blocks_fold_like_the_plain_network_of_twice_the_neurons(n: int) -> None:
     net = residual_sawtooth(n)
     x = [Fraction(i, 2 ** (n + 2)) for i in range(2 ** (n + 2) + 1)]
     assert list(net.exact(x)) == list(sawtooth(n).exact(x))
@@ -26,7 +27,7 @@ def test_one_neuron_blocks_fold_like_the_plain_network_of_twice_the_neurons(n):
     assert monotone_limit([i % 2 for i in range(2**n + 1)]) == Fraction(1, 2)
 
 
-def test_any_shallow_network_is_a_chain_of_neurons(rational_layers):
+def test_any_shallow_network_is_a_chain_of_neurons(rational_layers: Any) -> None:
     net = ExactNet(rational_layers(3, (2, 6, 1)))
     chain = shallow_to_residual(net)
     points = [[i / 8, j / 4] for i in range(-4, 5) for j in range(-4, 5)]
@@ -37,7 +38,7 @@ def test_any_shallow_network_is_a_chain_of_neurons(rational_layers):
     assert abs(values[:, 0].numpy() - net(points)).max() < 1e-9
 
 
-def test_shapes_are_checked(rational_layers):
+def test_shapes_are_checked(rational_layers: Any) -> None:
     with pytest.raises(AllmlpError, match="state's length"):
         ResidualNet(1, [([1, 1], [1], 0)], [1])
     with pytest.raises(AllmlpError, match="depth 2"):

@@ -12,7 +12,9 @@ from allmlp.theory import (
 
 
 @pytest.mark.parametrize("n", [2, 3, 4])
-def test_the_best_shallow_functions_lie_above_the_bound_and_reach_zero_only_at_the_end(n):
+def test_the_best_shallow_functions_lie_above_the_bound_and_reach_zero_only_at_the_end(
+    n: int,
+) -> None:
     target = graph(sawtooth(n))
     best = best_piecewise_linear(n, 2**n)
     errors = [l1_distance(target, g) for g in best]
@@ -26,7 +28,7 @@ def test_the_best_shallow_functions_lie_above_the_bound_and_reach_zero_only_at_t
     )
 
 
-def test_the_search_is_bounded():
+def test_the_search_is_bounded() -> None:
     with pytest.raises(AllmlpError, match="1 to 5"):
         best_piecewise_linear(6, 3)
     with pytest.raises(AllmlpError, match=r"2\^n pieces"):

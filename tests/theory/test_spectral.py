@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ waves = st.dictionaries(
 
 @settings(max_examples=10)
 @given(coefficients=waves)
-def test_one_hidden_layer_keeps_the_promised_error(coefficients):
+def test_one_hidden_layer_keeps_the_promised_error(coefficients: Any) -> None:
     net = spectral_net(coefficients, error=0.05)
     assert net.depth == 2
     points = np.random.default_rng(0).uniform(size=(100, 3))
@@ -28,16 +29,18 @@ def test_one_hidden_layer_keeps_the_promised_error(coefficients):
     assert error <= promised + 1e-12
 
 
-def bessel_i(order):
+def bessel_i(order: int) -> Any:
     """Modified Bessel function I_k(1), by its series."""
     return sum(0.5 ** (2 * m + order) / math.factorial(m) / math.factorial(m + order)
                for m in range(25))  # fmt: skip
 
 
-def test_a_series_cut_off_promises_its_tail_too():
+def test_a_series_cut_off_promises_its_tail_too() -> None:
     # exp(cos πx) cos(πy) = (I_0 + 2 Σ I_k cos(kπx)) cos(πy)
     kept = 5
-    coefficients = {(k, 1): (1 + (k > 0)) * bessel_i(k) for k in range(kept)}
+    coefficients: dict[tuple[int, ...], float] = {
+        (k, 1): (1 + (k > 0)) * bessel_i(k) for k in range(kept)
+    }
     tail = sum(2 * bessel_i(k) for k in range(kept, 30))
     net = spectral_net(coefficients, error=0.01, tail=tail)
     certificate = net.certificate()
@@ -47,17 +50,17 @@ def test_a_series_cut_off_promises_its_tail_too():
     assert np.abs(net(points) - truth).max() <= certificate.promised_error
 
 
-def test_a_constant():
+def test_a_constant() -> None:
     net = spectral_net({(0, 0): 0.5}, error=0.1)
     assert net([[0.3, 0.9]]).tolist() == [0.5]
 
 
 @pytest.mark.parametrize("coefficients", [{}, {(1,): 1.0, (1, 0): 1.0}, {(-1,): 1.0}])
-def test_bad_series(coefficients):
+def test_bad_series(coefficients: Any) -> None:
     with pytest.raises(AllmlpError, match="frequencies"):
         spectral_net(coefficients, error=0.1)
 
 
-def test_bad_error():
+def test_bad_error() -> None:
     with pytest.raises(AllmlpError, match="positive"):
         spectral_net({(1,): 1.0}, error=0.0)

@@ -1,6 +1,7 @@
 import random
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ from allmlp.theory import (
 
 
 @pytest.mark.parametrize(("dim", "units"), [(1, 5), (2, 7), (3, 9)])
-def test_shallow_and_narrow_agree_exactly(rational_layers, dim, units):
+def test_shallow_and_narrow_agree_exactly(rational_layers: Any, dim: int, units: int) -> None:
     wide = ExactNet(rational_layers(dim, (dim, units, 1)))
     narrow = shallow_to_narrow(wide, radius=2)
     assert (narrow.width, narrow.depth) == (dim + 2, units + 2)
@@ -29,7 +30,9 @@ def test_shallow_and_narrow_agree_exactly(rational_layers, dim, units):
 
 
 @given(seed=st.integers(0, 10**6), depth=st.integers(1, 5))
-def test_width_one_is_monotone_along_every_line(rational_layers, seed, depth):
+def test_width_one_is_monotone_along_every_line(
+    rational_layers: Any, seed: int, depth: int
+) -> None:
     net = ExactNet(rational_layers(seed, (3, *[1] * depth, 1)))
     rng = random.Random(seed)
     start, end = ([Fraction(rng.randrange(-9, 10)) for _ in range(3)] for _ in range(2))
@@ -43,7 +46,7 @@ def test_width_one_is_monotone_along_every_line(rational_layers, seed, depth):
 
 
 @given(values=st.lists(st.integers(-5, 5), min_size=1, max_size=8))
-def test_the_monotone_limit_is_attained(values):
+def test_the_monotone_limit_is_attained(values: Any) -> None:
     limit = monotone_limit(values)
     # midway between the running maximum and the later minimum is the nearest increasing sequence
     rising = [Fraction(max(values[: i + 1]) + min(values[i:]), 2) for i in range(len(values))]
@@ -54,11 +57,11 @@ def test_the_monotone_limit_is_attained(values):
     assert min(errors) == limit
 
 
-def test_the_pyramid():
+def test_the_pyramid() -> None:
     assert pyramid_net().certificate().holds
 
 
-def test_minimal_widths_carry_their_norm():
+def test_minimal_widths_carry_their_norm() -> None:
     rows = {(row.space, row.activation): row for row in minimal_widths(3, 1)}
     assert rows["L^p on the unit cube", "ReLU-like"].upper == 3
     assert rows["L^p on R^d", "ReLU"].lower == 4
@@ -67,7 +70,7 @@ def test_minimal_widths_carry_their_norm():
     assert any(row.lower == 5 for row in minimal_widths(3, 4))
 
 
-def test_bad_arguments(rational_layers):
+def test_bad_arguments(rational_layers: Any) -> None:
     with pytest.raises(AllmlpError, match="depth 2"):
         shallow_to_narrow(ExactNet(rational_layers(0, (2, 3, 3, 1))), radius=1)
     with pytest.raises(AllmlpError, match="positive"):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -33,6 +33,34 @@ _INTERPOLATION = Theorem(
 def published_depth(num_points: int, num_classes: int) -> int:
     """`2N + 4M - 1`, the depth of Hernández & Zuazua (arXiv:2409.06555) at width 2."""
     return 2 * num_points + 4 * num_classes - 1
+
+
+@overload
+def memorize(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    method: Literal["staircase"],
+    directions: int = 8,
+    seed: int = 0,
+) -> StackedNarrowNet: ...
+
+
+@overload
+def memorize(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    method: Literal["interpolation"],
+    directions: int = 8,
+    seed: int = 0,
+) -> ExactNet: ...
+
+
+@overload
+def memorize(
+    X: ArrayLike, y: ArrayLike, *, method: str = "auto", directions: int = 8, seed: int = 0
+) -> StackedNarrowNet | ExactNet: ...
 
 
 def memorize(

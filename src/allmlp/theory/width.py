@@ -157,7 +157,7 @@ def shallow_to_narrow(net: ExactNet, *, radius: Rational) -> ExactNet:
     # the accumulator can fall by no more than this
     reserve = sum(
         (
-            abs(a) * (Fraction(radius) * sum(abs(w) for w in row) + abs(b))
+            _size(a) * (radius * sum(map(_size, row), Fraction(0)) + _size(b))
             for a, row, b in zip(outer, weight, bias, strict=True)
         ),
         Fraction(0),
@@ -185,3 +185,7 @@ def shallow_to_narrow(net: ExactNet, *, radius: Rational) -> ExactNet:
         ],
         notes=[f"equal to the shallow network on [-{radius}, {radius}]^{d}"],
     )
+
+
+def _size(value: Rational) -> Fraction:
+    return abs(Fraction(value))

@@ -1,0 +1,274 @@
+"""`allmlp theory …`: build a network that a theorem promises, and print its certificate."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cyclopts import App
+
+from allmlp.errors import AllmlpError, unknown_name
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from allmlp.theory import Certificate
+
+__all__ = ["app"]
+
+app = App(name="theory", help="Theorems you can run: exact networks with certificates.")
+
+Format = Literal["svg", "png"]
+
+_OUT = Path("runs/theory")
+
+
+@app.command
+def memorize(
+    data: str = "digits",
+    *,
+    target: str | None = None,
+    method: Literal["auto", "staircase", "interpolation"] = "auto",
+    directions: int = 8,
+    seed: int = 0,
+    out: Path = _OUT,
+    format: Format = "svg",
+) -> None:
+    """Fit every label of a data set exactly, by a network of width 2.
+
+    Args:
+        data: `digits` (bundled with scikit-learn) or a CSV file of numbers with a header.
+        target: the CSV column that holds the labels; the last one if not given.
+        method: staircase for integer labels, interpolation for real ones.
+        directions: random projections to choose from.
+        seed: of the projection and of the held-out part.
+        out: folder for the certificate (JSON) and the picture.
+        format: of the picture.
+    """
+    import numpy as np
+
+    from allmlp.theory import StackedNarrowNet
+    from allmlp.theory import memorize as build
+    from allmlp.theory.pictures import draw_memorizer
+
+    X, y = _table(data, target)
+    net = build(X, y, method=method, directions=directions, seed=seed)
+    right = int((net(X) == y).sum())
+    print(net.certificate())
+    print(f"\nlabels returned exactly: {right:,} of {len(y):,}")
+
+    order = np.random.default_rng(seed).permutation(len(y))
+    held_out, kept = np.split(order, [len(y) // 5])
+    if len(held_out) and isinstance(net, StackedNarrowNet):
+        part = build(X[kept], y[kept], method=method, directions=directions, seed=seed)
+        accuracy = float((np.round(part(X[held_out])) == y[held_out]).mean())
+        values, counts = np.unique(y[kept], return_counts=True)
+        chance = float((y[held_out] == values[counts.argmax()]).mean())
+        print(
+            f"held-out accuracy of the same construction on 80 %: {accuracy:.1%} "
+            f"(always the commonest label: {chance:.1%}): it memorises, it does not generalise"
+        )
+    figure = draw_memorizer(net, X, y) if isinstance(net, StackedNarrowNet) else None
+    _write("memorize", net.certificate(), figure, out, format)
+
+
+@app.command
+def approximate(
+    function: str = "wave",
+    *,
+    error: float = 0.05,
+    activation: str = "relu",
+    out: Path = _OUT,
+    format: Format = "svg",
+) -> None:
+    """Approximate a function on [0, 1] by one hidden layer, with the error promised beforehand.
+
+    Args:
+        function: `wave` (|sin 3x|), `square`, `root` (of x + 0.01) or `runge`.
+        error: largest error allowed.
+        activation: relu, leaky_relu, hard_sigmoid, sigmoid or tanh.
+        out: folder for the certificate (JSON) and the picture.
+        format: of the picture.
+    """
+    import numpy as np
+
+    from allmlp.theory import approximate as build
+    from allmlp.theory.pictures import draw_approximation
+
+    # each with a Lipschitz constant on [0, 1]
+    functions: dict[str, Any] = {
+        "wave": (lambda x: np.abs(np.sin(3 * x)), 3.0),
+        "square": (np.square, 2.0),
+        "root": (lambda x: np.sqrt(x + 0.01), 5.0),
+        # 1 / (1 + 25 t²) with t = 2x - 1, steepest at t² = 1/75
+        "runge": (lambda x: 1 / (1 + 25 * (2 * x - 1) ** 2), 6.5),
+    }
+    if function not in functions:
+        raise AllmlpError(unknown_name("function", function, functions))
+    f, lipschitz = functions[function]
+    net = build(f, (0, 1), lipschitz=lipschitz, error=error, activation=activation)
+    print(net.certificate())
+    figure = draw_approximation(f, 0.0, 1.0, lipschitz=lipschitz)
+    _write("approximate", net.certificate(), figure, out, format)
+
+
+@app.command
+def sawtooth(n: int = 10, *, out: Path = _OUT, format: Format = "svg") -> None:
+    """Build the n-th iterate of the tent map, and say what a shallow network would need.
+
+    Args:
+        n: iterates; 2^n pieces.
+        out: folder for the certificate (JSON) and the picture.
+        format: of the picture.
+    """
+    from allmlp.theory import sawtooth as build
+    from allmlp.theory import units_for_l1_error
+    from allmlp.theory.pictures import draw_sawtooth
+
+    net = build(n)
+    certificate = net.certificate()
+    print(certificate)
+    print(
+        f"\nL1 error below 1/16: this network has {2 * n} hidden units; one hidden layer needs at "
+        f"least {units_for_l1_error(n):,}, two layers {units_for_l1_error(n, layers=2):,} each"
+    )
+    _write("sawtooth", certificate, draw_sawtooth(min(n, 4)), out, format)
+
+
+@app.command
+def depth(error: float = 1e-6, *, out: Path = _OUT, format: Format = "svg") -> None:
+    """Show what x² within an error costs, from one hidden layer to the deepest.
+
+    Args:
+        error: sup error on [0, 1].
+        out: folder for the certificate (JSON) and the picture.
+        format: of the picture.
+    """
+    from allmlp.theory import square_net, square_sizes
+    from allmlp.theory.pictures import draw_depth_against_width
+
+    sizes = square_sizes(error)
+    best = min(sizes, key=lambda size: size.parameters)
+    print(f"{'hidden layers':>13}  {'width':>7}  {'parameters':>10}  {'error':>9}")
+    for size in sizes:
+        width = size.fold + (size.levels > 1)
+        mark = "  fewest" if size == best else ""
+        error = float(size.error)
+        print(f"{size.levels:>13}  {width:>7,}  {size.parameters:>10,}  {error:>9.2e}{mark}")
+    certificate = square_net(best.levels, best.fold).certificate()
+    print(f"\n{certificate}")
+    _write("depth", certificate, draw_depth_against_width(), out, format)
+
+
+@app.command
+def width(
+    dim: int = 2, *, dim_out: int = 1, seed: int = 0, out: Path = _OUT, format: Format = "svg"
+) -> None:
+    """List the least widths that are dense, and walk out of a narrow network on a constant path.
+
+    Args:
+        dim: inputs, at least 2 for the path.
+        dim_out: outputs, for the list.
+        seed: of the narrow network's weights.
+        out: folder for the certificate (JSON) and the picture.
+        format: of the picture.
+    """
+    import random
+    from fractions import Fraction
+
+    from allmlp.theory import ExactNet, escape_path, minimal_widths
+    from allmlp.theory.pictures import draw_escape
+
+    print(f"least widths for functions from R^{dim} to R^{dim_out}")
+    for row in minimal_widths(dim, dim_out):
+        least = f"= {row.lower}" if row.lower == row.upper else f">= {row.lower}"
+        print(f"  {row.space:<29} {row.activation:<14} {least:<6} {row.source}")
+    rng = random.Random(seed)
+
+    def weight() -> Fraction:
+        return Fraction(rng.randrange(-9, 10), 6)
+
+    hidden = [
+        ([[weight() for _ in range(dim)] for _ in range(dim)], [Fraction(1, 2)] * dim)
+        for _ in range(4)
+    ]
+    net = ExactNet([*hidden, ([[weight() for _ in range(dim)]], [0])])
+    path = escape_path(net, [Fraction(0)] * dim)
+    certificate = path.certificate()
+    print(f"\n{certificate}")
+    _write("width", certificate, draw_escape(path) if dim == 2 else None, out, format)
+
+
+@app.command
+def kolmogorov(
+    *, families: int = 9, seed: int = 0, out: Path = _OUT, format: Format = "svg"
+) -> None:
+    """Run the first rounds of Kolmogorov's proof on a function of two variables.
+
+    Args:
+        families: outer functions; the theorem needs 5, more converge sooner.
+        seed: of the points at which errors are measured.
+        out: folder for the certificate (JSON) and the picture.
+        format: of the picture.
+    """
+    import numpy as np
+
+    from allmlp.theory import inner_functions, superpose
+    from allmlp.theory.pictures import draw_kolmogorov
+
+    sums = superpose(
+        lambda x: np.sin(3 * x[:, 0]) * np.cos(2 * x[:, 1]) + x[:, 0] * x[:, 1],
+        inner_functions(families=families),
+        seed=seed,
+    )
+    certificate = sums.certificate()
+    print(certificate)
+    _write("kolmogorov", certificate, draw_kolmogorov(sums), out, format)
+
+
+def _table(data: str, target: str | None) -> tuple[Any, Any]:
+    """Points and labels of `digits` or of a CSV file of numbers."""
+    import csv
+
+    import numpy as np
+
+    if data == "digits":
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        return digits.data, digits.target
+    path = Path(data)
+    if not path.is_file():
+        raise AllmlpError(
+            f"DATA must be `digits` or a CSV file, but {data!r} is neither; check the path"
+        )
+    with path.open(newline="") as file:
+        header, *rows = [row for row in csv.reader(file) if row]
+    column = target if target is not None else header[-1]
+    if column not in header:
+        raise AllmlpError(unknown_name("column", column, header))
+    try:
+        values = np.array(rows, dtype=np.float64)
+    except ValueError as error:
+        raise AllmlpError(
+            f"{path} must hold numbers in every cell below its header, but does not ({error}); "
+            "encode names as integers and fill gaps"
+        ) from None
+    if values.size == 0:
+        raise AllmlpError(f"{path} must hold at least one row below its header, but has none")
+    at = header.index(column)
+    return np.delete(values, at, axis=1), values[:, at]
+
+
+def _write(
+    name: str, certificate: "Certificate", figure: "Figure | None", out: Path, format: str
+) -> None:
+    from allmlp.files import replace_file, write_text
+    from allmlp.theory.pictures import save
+
+    out.mkdir(parents=True, exist_ok=True)
+    written = [out / f"{name}.json"]
+    write_text(written[0], certificate.to_json() + "\n")
+    if figure is not None:
+        written.append(out / f"{name}.{format}")
+        with replace_file(written[1]) as file:
+            save(figure, file, suffix=format)
+    print(f"\nwrote {' and '.join(map(str, written))}")

@@ -1,0 +1,93 @@
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from allmlp.errors import AllmlpError
+
+app = importlib.import_module("allmlp.cli.theory").app
+
+
+def run(*tokens: Any) -> None:
+    app(
+        list(map(str, tokens)), exit_on_error=False, print_error=False, result_action="return_value"
+    )
+
+
+@pytest.mark.parametrize(
+    ("tokens", "shown"),
+    [
+        (("memorize", "digits"), "labels returned exactly: 1,797 of 1,797"),
+        (("approximate", "runge", "--error", 0.1, "--activation", "tanh"), "gaps covered"),
+        (("sawtooth", 6), "one hidden layer needs at least 15"),
+        (("depth", 0.001), "fewest"),
+        (("width", 2), "end on the boundary"),
+        (("kolmogorov", "--families", 5), "error after round 2"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else None,
+)
+def test_each_command_prints_its_certificate_and_writes_json_and_picture(
+    tokens: Any, shown: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(*tokens, "--out", tmp_path / "new")
+    printed = capsys.readouterr().out
+    assert shown in printed
+    assert "BROKEN" not in printed
+    document = json.loads((tmp_path / "new" / f"{tokens[0]}.json").read_text())
+    assert document["holds"] is True
+    picture = (tmp_path / "new" / f"{tokens[0]}.svg").read_text()
+    assert picture.rstrip().endswith("</svg>")
+
+
+def test_held_out_accuracy_is_printed_beside(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("memorize", "--out", tmp_path, "--format", "png")
+    assert "it memorises, it does not generalise" in capsys.readouterr().out
+    assert (tmp_path / "memorize.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_csv_file_with_real_labels_is_interpolated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    table = rng.standard_normal((30, 3)).round(3)
+    path = tmp_path / "table.csv"
+    np.savetxt(path, table, delimiter=",", header="a,b,c", comments="")
+    run("memorize", path, "--target", "b", "--out", tmp_path)
+    assert "labels returned exactly: 30 of 30" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "message"),
+    [
+        (None, (), "neither"),
+        ("a,b\n1,x\n", (), "encode names"),
+        ("a,b\n1,2\n", ("--target", "c"), "unknown column"),
+        ("a,b\n", (), "at least one row"),
+    ],
+)
+def test_files_that_cannot_be_used(
+    content: Any, arguments: Any, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "table.csv"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(AllmlpError, match=message):
+        run("memorize", path, "--out", tmp_path, *arguments)
+
+
+def test_an_unknown_function() -> None:
+    with pytest.raises(AllmlpError, match="did you mean square"):
+        run("approximate", "squares")
+
+
+def test_the_command_imports_no_torch_until_it_runs() -> None:
+    code = "import sys; import allmlp.cli.theory; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
