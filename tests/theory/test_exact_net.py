@@ -76,10 +76,12 @@ def test_bad_layers_are_explained(layers: Any, message: str) -> None:
         ExactNet(layers)
 
 
-@pytest.mark.parametrize("X", [[[1.0], [2.0]], [1.0, 2.0], [[1.0, float("nan")]]])
+@pytest.mark.parametrize(
+    "X", [[[1.0, 2.0], [2.0]], [[1.0], [2.0]], [1.0, 2.0], [[1.0, float("nan")]]]
+)
 def test_bad_points_are_explained(X: Any) -> None:
     net = ExactNet([([[1, 1]], [0])])
-    with pytest.raises(AllmlpError, match=r"shape|finite"):
+    with pytest.raises(AllmlpError, match=r"lengths|shape|finite"):
         net(X)
 
 

@@ -1,6 +1,7 @@
 import math
 import os
 import random
+import re
 import zipfile
 from fractions import Fraction
 from io import BytesIO
@@ -180,6 +181,33 @@ def test_the_sweep_equals_plain_layer_by_layer_evaluation(seed: int) -> None:
     # between plateaus the slope, about 1 / gap, multiplies the rounding of the projection
     slope = np.abs(net.recurrence.gains).max(initial=0.0)
     assert np.abs(net(fresh) - plain).max() <= slope * 1e-13
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    scale=st.sampled_from([1e-280, 1e-30, 1e-3, 1.0, 1e9, 1e280]),
+    offset=st.sampled_from([0.0, 1.0, 1e3, 1e6, 1e9]),
+    dim=st.sampled_from([1, 3, 60]),
+    spread=st.sampled_from([1, 2, 1000, 10**8]),
+)
+def test_whatever_is_built_is_right_in_every_order_of_summation(
+    seed: int, scale: float, offset: float, dim: int, spread: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    X = (rng.standard_normal((60, dim)) + offset) * scale
+    y = rng.integers(-spread, spread + 1, 60)
+    try:
+        net = memorize(X, y, method="staircase")
+    except AllmlpError as error:
+        # refused, never wrong
+        assert re.search("memorize_exact|power of two", str(error))  # noqa: PT017
+        return
+    assert (net(X) == y).all()
+    assert [net(x[None])[0] for x in X[:10]] == y[:10].tolist()
+    backwards = StackedNarrowNet(
+        net.direction[::-1].copy(), net.offset, net.recurrence, theorem=net.theorem
+    )
+    assert (backwards(X[:, ::-1]) == y).all()
 
 
 def test_digits_are_memorised_exactly() -> None:

@@ -51,9 +51,10 @@ def memorize(
 
     X, y = _table(data, target)
     net = build(X, y, method=method, directions=directions, seed=seed)
-    right = int((net(X) == y).sum())
-    print(net.certificate())
-    print(f"\nlabels returned exactly: {right:,} of {len(y):,}")
+    certificate = net.verify(X, y) if isinstance(net, StackedNarrowNet) else net.certificate()
+    print(certificate)
+    fitted = int(certificate["points fitted"].attained)
+    print(f"\nlabels returned exactly: {fitted:,} of {len(y):,}")
 
     order = np.random.default_rng(seed).permutation(len(y))
     held_out, kept = np.split(order, [len(y) // 5])
@@ -67,7 +68,7 @@ def memorize(
             f"(always the commonest label: {chance:.1%}): it memorises, it does not generalise"
         )
     figure = draw_memorizer(net, X, y) if isinstance(net, StackedNarrowNet) else None
-    _write("memorize", net.certificate(), figure, out, format)
+    _write("memorize", certificate, figure, out, format)
 
 
 @app.command
@@ -105,9 +106,10 @@ def approximate(
         raise AllmlpError(unknown_name("function", function, functions))
     f, lipschitz = functions[function]
     net = build(f, (0, 1), lipschitz=lipschitz, error=error, activation=activation)
-    print(net.certificate())
+    certificate = net.certificate()
+    print(certificate)
     figure = draw_approximation(f, 0.0, 1.0, lipschitz=lipschitz)
-    _write("approximate", net.certificate(), figure, out, format)
+    _write("approximate", certificate, figure, out, format)
 
 
 @app.command

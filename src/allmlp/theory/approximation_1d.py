@@ -265,20 +265,23 @@ def _smooth_steps(
     # σ(t) = (1 + tanh(t/2)) / 2
     halves = activation == "tanh"
     inner = np.full((units, 1), k / 2 if halves else k)
-    net = ShallowNet(
+    weights = (
         inner,
         -inner[:, 0] * middles,
         rises / 2 if halves else rises,
         float(samples[0]) + (float(rises.sum()) / 2 if halves else 0.0),
-        activation=activation,
-        theorem=_THEOREM,
-        notes=[f"steepness k = 4 ln N / h = {k:.4g}"],
     )
+    bare = ShallowNet(*weights, activation=activation)
     # |σ'(t)| <= e^{-|t|} and <= 1/4: the slopes of all units add up to this
     steepest = lipschitz * h * k * (0.25 + _tail(units))
-    bracket = _certified_error(f, net, lipschitz + steepest, float(knots[0]), float(knots[-1]))
-    net.claims = tuple(_error_claims(bracket, promised, samples))
-    return net
+    bracket = _certified_error(f, bare, lipschitz + steepest, float(knots[0]), float(knots[-1]))
+    return ShallowNet(
+        *weights,
+        activation=activation,
+        theorem=_THEOREM,
+        claims=_error_claims(bracket, promised, samples),
+        notes=[f"steepness k = 4 ln N / h = {k:.4g}"],
+    )
 
 
 def _error_claims(bracket: Bracket, promised: float, samples: NDArray[np.float64]) -> list[Claim]:

@@ -221,7 +221,12 @@ def common_denominator(X: ArrayLike | Sequence[Any], dim: int) -> tuple[list[Col
     Raises:
         AllmlpError: another shape, or an entry that is no finite number.
     """
-    points = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else np.asarray(X)
+    try:
+        points = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else np.asarray(X)
+    except ValueError:
+        raise AllmlpError(
+            f"points must be rows of {dim} numbers, but the rows have different lengths; fill them"
+        ) from None
     if points.ndim == 1 and dim == 1:
         points = points[:, None]
     if points.ndim != 2 or points.shape[1] != dim:

@@ -74,6 +74,9 @@ def memorize(
 
     Memorising is not learning: the network says nothing about other points.
 
+    A staircase of 10^6 points is built in about 2 s; running its layers takes a time that grows
+    with n². Interpolation computes with rationals: 2,000 points are evaluated in about 3 s.
+
     Args:
         X: n finite points, shape (n, d).
         y: n labels: ints, bools or floats.
@@ -142,19 +145,22 @@ def _stacked(
     claims: Sequence[Claim],
 ) -> StackedNarrowNet:
     recurrence = staircase(runs, grid=grid)
-    net = StackedNarrowNet(direction, offset, recurrence, theorem=_STAIRCASE)
+    bare = StackedNarrowNet(direction, offset, recurrence, theorem=_STAIRCASE)
     # the projection is a layer of its own: one more than over the rationals
     promised = _staircase_depth(len(runs), num_classes) + (len(runs) > 1)
-    net.claims = (
-        *_size_claims(net, promised, len(runs), num_points, num_classes, recurrence),
-        *claims,
+    sizes = _size_claims(bare, promised, len(runs), num_points, num_classes, recurrence)
+    margin_note = (
+        "the margin is a Euclidean distance: labels stay exact for every input within it of a "
+        "memorised point"
     )
-    if len(runs) > 1:
-        net.notes = (
-            "the margin is in units of w·x with |w| = 1: labels stay exact for every input within "
-            "this Euclidean distance of a memorised point",
-        )
-    return net
+    return StackedNarrowNet(
+        direction,
+        offset,
+        recurrence,
+        theorem=_STAIRCASE,
+        claims=[*sizes, *claims],
+        notes=[margin_note] if len(runs) > 1 else [],
+    )
 
 
 def memorize_exact(

@@ -272,6 +272,20 @@ class StackedNarrowNet:
         """What was promised beside what was built; nothing is evaluated again."""
         return Certificate(self.theorem, self.claims, self.notes)
 
+    def verify(self, X: ArrayLike, y: ArrayLike) -> Certificate:
+        """The certificate, and how many labels the layers return exactly (`==`).
+
+        Example:
+            >>> from allmlp.theory import memorize
+            >>> net = memorize([[0.0], [1.0]], [3, 5], method="staircase")
+            >>> net.verify([[0.0], [1.0]], [3, 5]).holds, net.verify([[0.0], [1.0]], [3, 4]).holds
+            (True, False)
+        """
+        labels = np.asarray(y)
+        right = int((self(X) == labels).sum())
+        fitted = Claim("points fitted", attained=right, promised=len(labels), relation="==")
+        return Certificate(self.theorem, (*self.claims, fitted), self.notes)
+
     def __repr__(self) -> str:
         return (
             f"StackedNarrowNet({self.in_features} inputs, width={self.width}, "

@@ -53,7 +53,7 @@ def save(figure: Figure, file: IO[bytes], *, suffix: str) -> None:
 
 
 def _figure(columns: int = 1, *, height: float = 3.0) -> Figure:
-    return Figure(figsize=(4.6 * columns, height), layout="constrained")
+    return Figure(figsize=(1.2 + 3.4 * columns, height), layout="constrained")
 
 
 def draw_approximation(
@@ -75,7 +75,8 @@ def draw_approximation(
         axis.set_title(
             f"error {float(certificate.error):.3f}, promised {promised:.3f}", fontsize=10
         )
-        axis.legend(frameon=False, fontsize=9)
+        axis.margins(y=0.25)  # room for the legend below the curve
+        axis.legend(frameon=False, fontsize=9, loc="lower left")
     return figure
 
 
@@ -164,6 +165,8 @@ def draw_escape(path: EscapePath) -> Figure:
     axis.plot(x, y, "o-", color=_ACCENT, markersize=4)
     axis.plot(x[:1], y[:1], "o", color=_INK, markersize=7)
     axis.set_aspect("equal")
+    axis.set_xticks([-radius, 0, radius])
+    axis.set_yticks([-radius, 0, radius])
     axis.set_title(f"width {path.net.width}: one value from the dot to the edge", fontsize=10)
     return figure
 
@@ -207,7 +210,9 @@ def draw_polynomial_limit(degrees: Sequence[int] = tuple(range(1, 21))) -> Figur
     figure = _figure()
     axis = figure.subplots()
     bounds = [float(polynomial_limit(abs, alternation_points(abs, k)).bound) for k in degrees]
-    axis.semilogy(degrees, bounds, "o-", color=_ACCENT, markersize=3)
+    axis.plot(degrees, bounds, "o-", color=_ACCENT, markersize=3)
+    axis.set_ylim(bottom=0)
+    axis.set_xticks(list(degrees)[::3])
     axis.set_xlabel("degree of the activation; the width does not matter")
     axis.set_ylabel("sup error for |x| at least")
     axis.set_title("two ReLU units: error 0", fontsize=10)

@@ -102,6 +102,11 @@ def float_projection(
     # 2 * spread is headroom: products of label differences and positions then need no more than
     # the 53 bits of float64 (docs/theory/memorisation.md, "why float64 is exact")
     binade = 2.0 ** math.ceil(math.log2(2 * spread * extent)) if extent > 0 else 1.0
+    if not 1e-250 < binade < 1e250:
+        raise AllmlpError(
+            f"the float64 staircase needs points that spread over 1e-250 to 1e250, but their "
+            f"projections spread over {extent:.1e}; multiply them by a power of two"
+        )
     offset = binade - low + extent / 4
     position = X @ direction + offset
     grid = binade * 2.0**-52
