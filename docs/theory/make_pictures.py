@@ -5,11 +5,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 from allmlp.files import replace_file
 from allmlp.theory import (
     ExactNet,
+    approximate,
     barron_greedy,
     escape_path,
     inner_functions,
@@ -31,6 +33,11 @@ from allmlp.theory.pictures import (
 FOLDER = Path(__file__).parent / "pictures"
 
 
+def wave(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Steepest slope 3, and a kink."""
+    return np.abs(np.sin(3 * x))
+
+
 def escaping_net() -> ExactNet:
     """Width 2, all units active in the middle, so that the path has several legs."""
     rng = random.Random(298)
@@ -49,7 +56,13 @@ def main() -> None:
     X, y = load_digits(return_X_y=True)
     figures = {
         "approximation": draw_approximation(
-            lambda x: np.abs(np.sin(3 * x)), 0.0, 1.5, lipschitz=3.0
+            wave,
+            0.0,
+            1.5,
+            [
+                approximate(wave, (0.0, 1.5), lipschitz=3.0, units=8, activation=activation)
+                for activation in ("relu", "sigmoid")
+            ],
         ),
         "polynomial_limit": draw_polynomial_limit(),
         "barron": draw_barron([(d, barron_greedy(d, 200)) for d in (2, 5, 20)]),

@@ -108,7 +108,7 @@ def approximate(
     net = build(f, (0, 1), lipschitz=lipschitz, error=error, activation=activation)
     certificate = net.certificate()
     print(certificate)
-    figure = draw_approximation(f, 0.0, 1.0, lipschitz=lipschitz)
+    figure = draw_approximation(f, 0.0, 1.0, [net])
     _write("approximate", certificate, figure, out, format)
 
 
@@ -162,14 +162,14 @@ def depth(error: float = 1e-6, *, out: Path = _OUT, format: Format = "svg") -> N
 
 @app.command
 def width(
-    dim: int = 2, *, dim_out: int = 1, seed: int = 0, out: Path = _OUT, format: Format = "svg"
+    dim: int = 2, *, dim_out: int = 1, seed: int = 298, out: Path = _OUT, format: Format = "svg"
 ) -> None:
     """List the least widths that are dense, and walk out of a narrow network on a constant path.
 
     Args:
         dim: inputs, at least 2 for the path.
         dim_out: outputs, for the list.
-        seed: of the narrow network's weights.
+        seed: of the narrow network's weights; in the plane, the default turns twice.
         out: folder for the certificate (JSON) and the picture.
         format: of the picture.
     """

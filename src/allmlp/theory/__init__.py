@@ -9,7 +9,7 @@ from allmlp.theory.barron import BarronRun, barron_greedy, gaussian_barron_const
 from allmlp.theory.certificate import Certificate, Claim, Theorem
 from allmlp.theory.escape import EscapePath, escape_path, narrow_limit
 from allmlp.theory.exact_net import ExactNet
-from allmlp.theory.kolmogorov import Superposition, inner_functions, superpose
+from allmlp.theory.kolmogorov import InnerFunctions, Superposition, inner_functions, superpose
 from allmlp.theory.kuhn import kuhn_hat, kuhn_interpolate, kuhn_net, kuhn_size
 from allmlp.theory.memorize import memorize, memorize_exact, published_depth
 from allmlp.theory.narrow import NarrowRecurrence, StackedNarrowNet
@@ -51,6 +51,7 @@ __all__ = [
     "Claim",
     "EscapePath",
     "ExactNet",
+    "InnerFunctions",
     "MinimalWidth",
     "NarrowRecurrence",
     "PiecewiseLinear",

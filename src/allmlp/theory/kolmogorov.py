@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from allmlp.errors import AllmlpError
 from allmlp.theory.certificate import Certificate, Claim, Theorem
 
-__all__ = ["Superposition", "inner_functions", "superpose"]
+__all__ = ["InnerFunctions", "Superposition", "inner_functions", "superpose"]
 
 _THEOREM = Theorem(
     "Kolmogorov's superposition theorem, its first rounds",
@@ -194,27 +194,16 @@ def superpose(
     knots: list[list[tuple[Values, Values]]] = [[] for _ in range(inner.families)]
     errors, bounds = [float(np.abs(truth).max())], []
     remainder = truth
-    for level, cells in enumerate(inner.cells):
+    for level in range(len(inner.cells)):
         oscillation = 0.0
         for q in range(inner.families):
-            index = np.arange(-1, cells + 1)
-            start = (index + (q + 1) / inner.families) / cells
-            stop = (index + 1 + q / inner.families) / cells
-            inside = (stop > 0) & (start < 1)
-            start, stop = np.clip(start[inside], 0, 1), np.clip(stop[inside], 0, 1)
-            i, j = (a.ravel() for a in np.meshgrid(*[np.arange(len(start))] * 2, indexing="ij"))
-            centre = (start + stop) / 2
-            grid = np.column_stack([centre[i], centre[j]])
-            # the earlier rounds only: this level is still empty for every family
-            left = f(grid) - _outer_sum(inner, knots, grid, level)
-            low = inner(q, start)[i] + _LAMBDA * inner(q, start)[j]
-            high = inner(q, stop)[i] + _LAMBDA * inner(q, stop)[j]
+            centres, low, high = _squares(inner, level, q)
+            # rounds before this one only; families done already hold one more
+            left = f(centres) - _outer_sum(inner, knots, centres, level)
             order = np.argsort(low)
             positions = np.column_stack([low[order], high[order]]).ravel()
             knots[q].append((positions, np.repeat(left[order] / (inner.families - 2), 2)))
-            oscillation = max(
-                oscillation, _oscillation(inner, level, q, index[inside], points, remainder, left)
-            )
+            oscillation = max(oscillation, _oscillation(inner, level, q, points, remainder, left))
         bounds.append(
             2 / (inner.families - 2) * max(errors[-1], _largest(knots, inner)) + oscillation
         )
@@ -223,23 +212,43 @@ def superpose(
     return Superposition(inner, tuple(map(tuple, knots)), tuple(errors), tuple(bounds))
 
 
+def _intervals(
+    inner: InnerFunctions, level: int, q: int
+) -> tuple[NDArray[np.int64], Values, Values]:
+    """Numbers and ends of the intervals of one family that meet [0, 1]."""
+    cells = inner.cells[level]
+    index = np.arange(-1, cells + 1)
+    start = (index + (q + 1) / inner.families) / cells
+    stop = (index + 1 + q / inner.families) / cells
+    meets = (stop > 0) & (start < 1)
+    return index[meets], np.clip(start[meets], 0, 1), np.clip(stop[meets], 0, 1)
+
+
+def _squares(inner: InnerFunctions, level: int, q: int) -> tuple[Values, Values, Values]:
+    """Centres of one family's squares, and the least and largest inner sum on each."""
+    index, start, stop = _intervals(inner, level, q)
+    i, j = (a.ravel() for a in np.indices((len(index), len(index))))
+    centre = (start + stop) / 2
+    low, high = inner(q, start), inner(q, stop)
+    return (
+        np.column_stack([centre[i], centre[j]]),
+        low[i] + _LAMBDA * low[j],
+        high[i] + _LAMBDA * high[j],
+    )
+
+
 def _largest(knots: Sequence[Sequence[tuple[Values, Values]]], inner: InnerFunctions) -> float:
     """The remainder's largest value at the centres of the last round."""
     return max(float(np.abs(rounds[-1][1]).max()) for rounds in knots) * (inner.families - 2)
 
 
 def _oscillation(
-    inner: InnerFunctions,
-    level: int,
-    q: int,
-    index: NDArray[np.int64],
-    points: Values,
-    remainder: Values,
-    left: Values,
+    inner: InnerFunctions, level: int, q: int, points: Values, remainder: Values, left: Values
 ) -> float:
     """How far the remainder moves between a sample and the centre of its square."""
+    index, _, _ = _intervals(inner, level, q)
     stairs = inner.stair(level, q, points)
-    whole = (stairs == np.floor(stairs)).all(axis=1)  # on an interval in both coordinates
+    whole = (stairs == np.floor(stairs)).all(axis=1)  # on a step in both coordinates
     at = (stairs[whole].astype(np.int64) - index[0] - 1).clip(0, len(index) - 1)
     values = left.reshape(len(index), len(index))[at[:, 0], at[:, 1]]
     return float(np.abs(remainder[whole] - values).max(initial=0.0))
@@ -251,6 +260,7 @@ def _outer_sum(
     X: Values,
     rounds: int,
 ) -> Values:
+    """The first rounds of all g_q, at points (n, 2)."""
     total = np.zeros(len(X))
     if rounds == 0:
         return total

@@ -12,14 +12,15 @@ import numpy as np
 from jaxtyping import Float, Num
 from matplotlib.figure import Figure
 
-from allmlp.theory.approximation_1d import approximate
 from allmlp.theory.barron import BarronRun
 from allmlp.theory.escape import EscapePath
+from allmlp.theory.exact_net import ExactNet
 from allmlp.theory.kolmogorov import Superposition
 from allmlp.theory.narrow import StackedNarrowNet
 from allmlp.theory.pieces import graph, l1_distance
 from allmlp.theory.polynomial_limit import alternation_points, polynomial_limit
 from allmlp.theory.sawtooth import sawtooth, shallow_l1_bound
+from allmlp.theory.shallow_net import ShallowNet
 from allmlp.theory.shallow_sawtooth import best_piecewise_linear
 from allmlp.theory.squares import square_sizes
 from allmlp.theory.sup_error import Function
@@ -57,23 +58,20 @@ def _figure(columns: int = 1, *, height: float = 3.0) -> Figure:
 
 
 def draw_approximation(
-    f: Function, low: float, high: float, *, lipschitz: float, units: int = 8
+    f: Function, low: float, high: float, nets: Sequence[ExactNet | ShallowNet]
 ) -> Figure:
-    """A function and its networks of few units: interpolated, and by smoothed steps."""
-    figure = _figure(2)
+    """A function and networks that approximate it on [low, high], one panel for each."""
+    figure = _figure(len(nets))
     x = np.linspace(low, high, 600)
-    for axis, activation in zip(
-        figure.subplots(1, 2, sharey=True), ("relu", "sigmoid"), strict=True
-    ):
-        net = approximate(f, (low, high), lipschitz=lipschitz, units=units, activation=activation)
+    panels = figure.subplots(1, len(nets), sharey=True, squeeze=False)[0]
+    for axis, net in zip(panels, nets, strict=True):
         certificate = net.certificate()
+        name = net.activation if isinstance(net, ShallowNet) else net.activation.name
         axis.plot(x, f(x), color=_INK, label="f")
-        axis.plot(x, net(x), color=_ACCENT, label=f"{activation}, {units} units")
-        knots = np.linspace(low, high, units + 1)
-        axis.plot(knots, f(knots), ".", color=_INK)
+        axis.plot(x, net(x), color=_ACCENT, label=f"{name}, {net.width} units")
         promised = float(certificate.promised_error or 0)
         axis.set_title(
-            f"error {float(certificate.error):.3f}, promised {promised:.3f}", fontsize=10
+            f"error {float(certificate.error):.3g}, promised {promised:.3g}", fontsize=10
         )
         axis.margins(y=0.25)  # room for the legend below the curve
         axis.legend(frameon=False, fontsize=9, loc="lower left")

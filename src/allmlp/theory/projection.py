@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from jaxtyping import Float, Num
@@ -141,7 +141,7 @@ def _explain_narrow_gap(
     order: NDArray[np.intp],
     position: NDArray[np.float64],
     needed: float,
-) -> None:
+) -> NoReturn:
     """Raises the error that fits: equal points, or points too close for float64."""
     _, index, group = np.unique(X, axis=0, return_index=True, return_inverse=True)
     twins = index[group]  # the first point that is equal to each
