@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allmlp.errors import AllmlpError
@@ -25,6 +25,7 @@ def weierstrass(x: Any) -> Any:
 WEIERSTRASS_LIPSCHITZ = math.pi * sum(1.5**k for k in range(6))
 
 
+@settings(deadline=None)
 @given(
     knots=st.sets(st.fractions(-5, 5, max_denominator=50), min_size=2, max_size=12),
     seed=st.integers(0, 999),

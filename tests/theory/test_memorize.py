@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -59,6 +59,7 @@ points = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(X=points, seed=st.integers(0, 10**6), num_classes=st.integers(1, 6))
 def test_any_integer_labels_by_every_method(X: Any, seed: int, num_classes: int) -> None:
     rng = random.Random(seed)
@@ -74,6 +75,7 @@ def test_any_integer_labels_by_every_method(X: Any, seed: int, num_classes: int)
     assert list(stairs.to_exact().exact(X)) == y
 
 
+@settings(deadline=None)
 @given(X=points, labels=st.data())
 def test_any_real_labels(X: Any, labels: Any) -> None:
     y = [labels.draw(st.floats(-1e6, 1e6, allow_subnormal=False)) for _ in X]
@@ -168,6 +170,7 @@ def test_interpolation_has_no_margin() -> None:
     assert (smooth(X + steps) != y).any()
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_the_sweep_equals_plain_layer_by_layer_evaluation(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -183,6 +186,7 @@ def test_the_sweep_equals_plain_layer_by_layer_evaluation(seed: int) -> None:
     assert np.abs(net(fresh) - plain).max() <= slope * 1e-13
 
 
+@settings(deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     scale=st.sampled_from([1e-280, 1e-30, 1e-3, 1.0, 1e9, 1e280]),

@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allmlp.errors import AllmlpError
@@ -27,6 +27,7 @@ def test_two_relu_units_do_it_exactly() -> None:
     assert list(net.exact(x)) == [abs(t) for t in x]
 
 
+@settings(deadline=None)
 @given(
     points=st.sets(st.fractions(-1, 1, max_denominator=40), min_size=2, max_size=8),
     coefficients=st.lists(st.fractions(-3, 3, max_denominator=9), min_size=8, max_size=8),

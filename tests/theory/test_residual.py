@@ -1,5 +1,6 @@
+import random
 from fractions import Fraction
-from typing import Any
+from itertools import pairwise
 
 import pytest
 import torch
@@ -13,6 +14,20 @@ from allmlp.theory import (
     sawtooth,
     shallow_to_residual,
 )
+from allmlp.theory.exact_net import Layer
+
+
+def rational_layers(seed: int, sizes: tuple[int, ...]) -> list[Layer]:
+    """Random layers of small rationals."""
+    rng = random.Random(seed)
+
+    def q() -> Fraction:
+        return Fraction(rng.randrange(-9, 10), rng.randrange(1, 6))
+
+    return [
+        ([[q() for _ in range(a)] for _ in range(b)], [q() for _ in range(b)])
+        for a, b in pairwise(sizes)
+    ]
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 9])
@@ -27,7 +42,7 @@ def test_one_neuron_blocks_fold_like_the_plain_network_of_twice_the_neurons(n: i
     assert monotone_limit([i % 2 for i in range(2**n + 1)]) == Fraction(1, 2)
 
 
-def test_any_shallow_network_is_a_chain_of_neurons(rational_layers: Any) -> None:
+def test_any_shallow_network_is_a_chain_of_neurons() -> None:
     net = ExactNet(rational_layers(3, (2, 6, 1)))
     chain = shallow_to_residual(net)
     points = [[i / 8, j / 4] for i in range(-4, 5) for j in range(-4, 5)]
@@ -38,7 +53,7 @@ def test_any_shallow_network_is_a_chain_of_neurons(rational_layers: Any) -> None
     assert abs(values[:, 0].numpy() - net(points)).max() < 1e-9
 
 
-def test_shapes_are_checked(rational_layers: Any) -> None:
+def test_shapes_are_checked() -> None:
     with pytest.raises(AllmlpError, match="state's length"):
         ResidualNet(1, [([1, 1], [1], 0)], [1])
     with pytest.raises(AllmlpError, match="depth 2"):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allmlp.errors import AllmlpError
@@ -43,6 +43,7 @@ def test_float64_is_exact_at_dyadic_points_for_fifty_iterates() -> None:
     ]
 
 
+@settings(deadline=None)
 @given(
     n=st.integers(2, 6),
     cuts=st.sets(st.fractions(0, 1, max_denominator=64), max_size=20),

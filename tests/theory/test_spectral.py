@@ -17,7 +17,7 @@ waves = st.dictionaries(
 )
 
 
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 @given(coefficients=waves)
 def test_one_hidden_layer_keeps_the_promised_error(coefficients: Any) -> None:
     net = spectral_net(coefficients, error=0.05)

@@ -3,13 +3,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allmlp.errors import AllmlpError
 from allmlp.theory import sup_on_cube, sup_on_interval
 
 
+@settings(deadline=None)
 @given(a=st.floats(0.1, 30), phase=st.floats(0, 6))
 def test_the_bracket_holds_the_supremum_of_a_sine(a: Any, phase: Any) -> None:
     bracket = sup_on_interval(lambda x: np.sin(a * x + phase), a, -1.0, 1.0)

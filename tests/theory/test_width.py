@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allmlp.errors import AllmlpError
@@ -16,10 +16,24 @@ from allmlp.theory import (
     pyramid_net,
     shallow_to_narrow,
 )
+from allmlp.theory.exact_net import Layer
+
+
+def rational_layers(seed: int, sizes: tuple[int, ...]) -> list[Layer]:
+    """Random layers of small rationals."""
+    rng = random.Random(seed)
+
+    def q() -> Fraction:
+        return Fraction(rng.randrange(-9, 10), rng.randrange(1, 6))
+
+    return [
+        ([[q() for _ in range(a)] for _ in range(b)], [q() for _ in range(b)])
+        for a, b in pairwise(sizes)
+    ]
 
 
 @pytest.mark.parametrize(("dim", "units"), [(1, 5), (2, 7), (3, 9)])
-def test_shallow_and_narrow_agree_exactly(rational_layers: Any, dim: int, units: int) -> None:
+def test_shallow_and_narrow_agree_exactly(dim: int, units: int) -> None:
     wide = ExactNet(rational_layers(dim, (dim, units, 1)))
     narrow = shallow_to_narrow(wide, radius=2)
     assert (narrow.width, narrow.depth) == (dim + 2, units + 2)
@@ -29,10 +43,9 @@ def test_shallow_and_narrow_agree_exactly(rational_layers: Any, dim: int, units:
     assert narrow.certificate().holds
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 10**6), depth=st.integers(1, 5))
-def test_width_one_is_monotone_along_every_line(
-    rational_layers: Any, seed: int, depth: int
-) -> None:
+def test_width_one_is_monotone_along_every_line(seed: int, depth: int) -> None:
     net = ExactNet(rational_layers(seed, (3, *[1] * depth, 1)))
     rng = random.Random(seed)
     start, end = ([Fraction(rng.randrange(-9, 10)) for _ in range(3)] for _ in range(2))
@@ -45,6 +58,7 @@ def test_width_one_is_monotone_along_every_line(
     )
 
 
+@settings(deadline=None)
 @given(values=st.lists(st.integers(-5, 5), min_size=1, max_size=8))
 def test_the_monotone_limit_is_attained(values: Any) -> None:
     limit = monotone_limit(values)
@@ -70,7 +84,7 @@ def test_minimal_widths_carry_their_norm() -> None:
     assert any(row.lower == 5 for row in minimal_widths(3, 4))
 
 
-def test_bad_arguments(rational_layers: Any) -> None:
+def test_bad_arguments() -> None:
     with pytest.raises(AllmlpError, match="depth 2"):
         shallow_to_narrow(ExactNet(rational_layers(0, (2, 3, 3, 1))), radius=1)
     with pytest.raises(AllmlpError, match="positive"):
