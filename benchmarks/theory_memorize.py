@@ -8,32 +8,19 @@ for all 10^5 points (for 300 of the 10^6) and compares labels with `==`.
 
 import argparse
 import json
-import os
-import platform
-import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 
+from allmlp.bench import describe_machine, take_turns
 from allmlp.theory import memorize, published_depth
-
-
-def timed(function: Callable[[], object], repeats: int) -> dict[str, float]:
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        seconds.append(time.perf_counter() - start)
-    return {"min": round(min(seconds), 3), "median": round(statistics.median(seconds), 3)}
 
 
 def measure(num_points: int, checked: int) -> dict[str, object]:
     rng = np.random.default_rng(num_points)
     X, y = rng.standard_normal((num_points, 20)), rng.integers(0, 10, num_points)
-    build = timed(lambda: memorize(X, y, method="staircase"), repeats=5)
+    build = take_turns({"build": lambda: memorize(X, y, method="staircase")}, rounds=5)["build"]
     net = memorize(X, y, method="staircase")
     rows = rng.choice(num_points, checked, replace=False)
     start = time.perf_counter()
@@ -45,7 +32,7 @@ def measure(num_points: int, checked: int) -> dict[str, object]:
         "published_depth": published_depth(num_points, 10),
         "parameters": net.parameters,
         "margin": net.certificate()["margin"].attained,
-        "build_seconds": build,
+        "build_seconds": {"min": round(build.min, 3), "median": round(build.median, 3)},
         "labels_checked": checked,
         "labels_wrong": wrong,
         "check_seconds": seconds,
@@ -57,16 +44,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the result there as well")
     path = parser.parse_args().json
     result = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, shared",
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "torch": torch.__version__,
-        "threads": os.environ.get("OMP_NUM_THREADS", "default"),
-        "load_average_before": os.getloadavg(),
+        "machine": describe_machine(),
         "runs": [measure(100_000, 100_000), measure(1_000_000, 300)],
-        "load_average_after": os.getloadavg(),
     }
-    text = json.dumps(result, indent=2)
+    text = json.dumps(result, indent=1)
     print(text)
     if path is not None:
         path.write_text(text + "\n")

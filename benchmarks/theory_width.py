@@ -7,16 +7,14 @@ Both are torch modules in float64 that compute the same function on a box; 1,024
 
 import argparse
 import json
-import os
-import platform
 import random
-import statistics
-import time
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from allmlp.bench import describe_machine, take_turns
 from allmlp.theory import ExactNet, shallow_to_narrow
 
 
@@ -41,14 +39,11 @@ def measure(dim: int, units: int) -> dict[str, object]:
         - 1
     )
     modules = {"wide": wide.to_torch(), "narrow": narrow.to_torch()}
-    seconds: dict[str, list[float]] = {name: [] for name in modules}
     with torch.no_grad():
         difference = float((modules["wide"](x) - modules["narrow"](x)).abs().max())
-        for _ in range(20):
-            for name, module in modules.items():  # interleaved, so that load falls on both
-                start = time.perf_counter()
-                module(x)
-                seconds[name].append(time.perf_counter() - start)
+        times = take_turns(
+            {name: partial(module, x) for name, module in modules.items()}, rounds=20
+        )
     return {
         "dim": dim,
         "units": units,
@@ -56,13 +51,10 @@ def measure(dim: int, units: int) -> dict[str, object]:
         "narrow": {"width": narrow.width, "depth": narrow.depth, "parameters": narrow.parameters},
         "largest_difference": difference,
         "milliseconds": {
-            name: {
-                "min": round(1e3 * min(times), 3),
-                "median": round(1e3 * statistics.median(times), 3),
-            }
-            for name, times in seconds.items()
+            name: {"min": round(1e3 * time.min, 3), "median": round(1e3 * time.median, 3)}
+            for name, time in times.items()
         },
-        "slowdown_of_minima": round(min(seconds["narrow"]) / min(seconds["wide"]), 1),
+        "slowdown_of_minima": round(times["narrow"].min / times["wide"].min, 1),
     }
 
 
@@ -71,15 +63,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the result there as well")
     path = parser.parse_args().json
     result = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, shared",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "load_average_before": os.getloadavg(),
+        "machine": describe_machine(),
         "runs": [measure(dim, units) for dim, units in ((2, 32), (2, 256), (8, 256))],
-        "load_average_after": os.getloadavg(),
     }
-    text = json.dumps(result, indent=2)
+    text = json.dumps(result, indent=1)
     print(text)
     if path is not None:
         path.write_text(text + "\n")

@@ -104,7 +104,7 @@ def test_curvature_saves_units() -> None:
         ({"lipschitz": 1.0}, "either the error allowed or the number of units"),
         ({"lipschitz": 1.0, "units": 3, "error": 0.1}, "both"),
         ({"lipschitz": 0.0, "units": 3}, "lipschitz must be positive"),
-        ({"lipschitz": 1.0, "units": 0}, "at least one unit"),
+        ({"lipschitz": 1.0, "units": 0}, "integer units of at least 1"),
         ({"lipschitz": 1.0, "error": 1e-12}, "allow a larger one"),
         ({"lipschitz": 1.0, "units": 3, "interval": (1, 0)}, "low < high"),
         ({"lipschitz": 1.0, "units": 3, "activation": "rely"}, "did you mean relu"),

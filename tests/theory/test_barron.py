@@ -34,5 +34,5 @@ def test_the_same_seed_gives_the_same_run_and_leaves_numpy_alone() -> None:
 
 
 def test_bad_sizes() -> None:
-    with pytest.raises(AllmlpError, match="units must be positive"):
+    with pytest.raises(AllmlpError, match="integer units of at least 1"):
         barron_greedy(2, 0)

@@ -83,5 +83,5 @@ def test_bad_sizes() -> None:
         kuhn_hat(0)
     with pytest.raises(AllmlpError, match="radius"):
         kuhn_hat(2, radius=0)
-    with pytest.raises(AllmlpError, match="one cell"):
+    with pytest.raises(AllmlpError, match="integer cells of at least 1"):
         kuhn_size(2, 0)

@@ -58,5 +58,5 @@ def test_shapes_are_checked() -> None:
         ResidualNet(1, [([1, 1], [1], 0)], [1])
     with pytest.raises(AllmlpError, match="depth 2"):
         shallow_to_residual(ExactNet(rational_layers(0, (2, 3, 3, 1))))
-    with pytest.raises(AllmlpError, match="n >= 1"):
+    with pytest.raises(AllmlpError, match="integer n of at least 1"):
         residual_sawtooth(0)

@@ -73,7 +73,7 @@ def test_one_layer_needs_exponentially_many() -> None:
 
 @pytest.mark.parametrize("n", [0, -1])
 def test_bad_iterates(n: int) -> None:
-    with pytest.raises(AllmlpError, match="integer n >= 1"):
+    with pytest.raises(AllmlpError, match="integer n of at least 1"):
         sawtooth(n)
 
 

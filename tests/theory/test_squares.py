@@ -94,9 +94,9 @@ def test_depth_pays() -> None:
 
 
 def test_bad_sizes() -> None:
-    with pytest.raises(AllmlpError, match="levels >= 1"):
+    with pytest.raises(AllmlpError, match="integer levels of at least 1"):
         square_net(0)
-    with pytest.raises(AllmlpError, match="fold >= 2"):
+    with pytest.raises(AllmlpError, match="integer fold of at least 2"):
         product_net(2, 1)
     with pytest.raises(AllmlpError, match="affine"):
         polynomial_net([1, 2], 3)

@@ -87,5 +87,5 @@ def test_minimal_widths_carry_their_norm() -> None:
 def test_bad_arguments() -> None:
     with pytest.raises(AllmlpError, match="depth 2"):
         shallow_to_narrow(ExactNet(rational_layers(0, (2, 3, 3, 1))), radius=1)
-    with pytest.raises(AllmlpError, match="positive"):
+    with pytest.raises(AllmlpError, match="integer dim_in of at least 1"):
         minimal_widths(0, 1)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cyclopts import App
 
-from allmlp.errors import AllmlpError, unknown_name
+from allmlp.errors import AllmlpError, check_choice
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,8 +102,7 @@ def approximate(
         # 1 / (1 + 25 t²) with t = 2x - 1, steepest at t² = 1/75
         "runge": (lambda x: 1 / (1 + 25 * (2 * x - 1) ** 2), 6.5),
     }
-    if function not in functions:
-        raise AllmlpError(unknown_name("function", function, functions))
+    check_choice("function", function, functions)
     f, lipschitz = functions[function]
     net = build(f, (0, 1), lipschitz=lipschitz, error=error, activation=activation)
     certificate = net.certificate()
@@ -245,8 +244,7 @@ def _table(data: str, target: str | None) -> tuple[Any, Any]:
     with path.open(newline="") as file:
         header, *rows = [row for row in csv.reader(file) if row]
     column = target if target is not None else header[-1]
-    if column not in header:
-        raise AllmlpError(unknown_name("column", column, header))
+    check_choice("column", column, header)
     try:
         values = np.array(rows, dtype=np.float64)
     except ValueError as error:

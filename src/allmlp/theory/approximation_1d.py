@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from allmlp.errors import AllmlpError, unknown_name
+from allmlp.errors import AllmlpError, check_choice, check_integers
 from allmlp.theory.activation import HARD_SIGMOID, leaky_relu
 from allmlp.theory.certificate import Claim, Theorem
 from allmlp.theory.exact_net import ExactNet, Rational
@@ -121,8 +121,7 @@ def approximate(
         >>> net.width, net.certificate().holds
         (34, True)
     """
-    if activation not in (*_PIECEWISE, *_SMOOTH):
-        raise AllmlpError(unknown_name("activation", activation, (*_PIECEWISE, *_SMOOTH)))
+    check_choice("activation", activation, (*_PIECEWISE, *_SMOOTH))
     low, high = Fraction(interval[0]), Fraction(interval[1])
     if not low < high:
         raise AllmlpError(f"the interval needs low < high, but got {interval}; swap them")
@@ -140,8 +139,7 @@ def approximate(
     if units is None:
         assert error is not None
         units = _fewest_units(lambda n: bound(n, length, lipschitz, curvature), error)
-    if units < 1:
-        raise AllmlpError(f"a network needs at least one unit, but got {units}; use more")
+    check_integers("approximate", minimum=1, units=units)
     promised = bound(units, length, lipschitz, curvature)
 
     knots = [low + (high - low) * i / units for i in range(units + 1)]

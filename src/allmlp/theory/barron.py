@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from allmlp.errors import AllmlpError
+from allmlp.errors import AllmlpError, check_integers
 from allmlp.theory.certificate import Claim, Theorem
 from allmlp.theory.shallow_net import ShallowNet
 
@@ -71,9 +71,9 @@ def barron_greedy(
         >>> run.net.width, bool((run.errors <= run.bounds).all())
         (20, True)
     """
-    for name, value in (("dim", dim), ("units", units), ("radius", radius), ("samples", samples)):
-        if not value > 0:
-            raise AllmlpError(f"{name} must be positive, but is {value}; use 1 or more")
+    check_integers("barron_greedy", minimum=1, dim=dim, units=units, samples=samples)
+    if not radius > 0:
+        raise AllmlpError(f"barron_greedy needs a positive radius, got {radius}")
     rng = np.random.default_rng(seed)
     fitted, measured = (_ball(rng, samples, dim, radius) for _ in range(2))
     target, truth = (np.exp(-(x**2).sum(axis=1) / 2) for x in (fitted, measured))

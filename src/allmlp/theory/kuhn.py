@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from allmlp.errors import AllmlpError
+from allmlp.errors import AllmlpError, check_integers
 from allmlp.theory.certificate import Claim, Theorem
 from allmlp.theory.exact_net import ExactNet, Layer, Rational
 from allmlp.theory.sup_error import Function, sup_on_cube
@@ -43,7 +43,7 @@ def kuhn_hat(dim: int, *, radius: Rational = 1) -> ExactNet:
         >>> kuhn_hat(2).exact([[0, 0], [Fraction(1, 2), Fraction(1, 4)], [1, 0]]).tolist()
         [Fraction(1, 1), Fraction(1, 2), Fraction(0, 1)]
     """
-    _check_dim(dim)
+    check_integers("kuhn_hat", minimum=1, dim=dim)
     if radius <= 0:
         raise AllmlpError(f"the radius must be positive, but is {radius}; use 1")
     layers = _hats([(0,) * dim], [1], scale=1, shift=radius)
@@ -57,9 +57,7 @@ def kuhn_size(dim: int, cells: int) -> tuple[int, int]:
         >>> [kuhn_size(d, 10)[0] for d in (1, 2, 3, 6, 10)]
         [22, 484, 5325, 7086248, 103749698412]
     """
-    _check_dim(dim)
-    if cells < 1:
-        raise AllmlpError(f"a grid needs at least one cell on an axis, but got {cells}; use more")
+    check_integers("kuhn_size", minimum=1, dim=dim, cells=cells)
     nodes = (cells + 1) ** dim
     return (2 * nodes if dim == 1 else 4 * nodes + dim - 2), dim + 2
 
@@ -199,8 +197,3 @@ def _size_claims(net: ExactNet, dim: int, nodes: int) -> list[Claim]:
         Claim("width", attained=net.width, promised=width, relation="=="),
         Claim("depth", attained=net.depth, promised=dim + 2, relation="=="),
     ]
-
-
-def _check_dim(dim: int) -> None:
-    if not isinstance(dim, int) or dim < 1:
-        raise AllmlpError(f"dim must be a positive integer, but is {dim!r}; use 1 or more")

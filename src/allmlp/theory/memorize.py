@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from allmlp.errors import AllmlpError, unknown_name
+from allmlp.errors import AllmlpError, check_choice, check_integers
 from allmlp.theory.certificate import Claim, Theorem
 from allmlp.theory.exact_net import ExactNet
 from allmlp.theory.memorize_interpolation import interpolation
@@ -100,10 +100,8 @@ def memorize(
         True
     """
     points, labels = _checked(X, y)
-    if method not in _METHODS:
-        raise AllmlpError(unknown_name("method", method, _METHODS))
-    if not isinstance(directions, int) or directions < 1:
-        raise AllmlpError(f"directions must be a positive integer, but is {directions!r}; try 8")
+    check_choice("method", method, _METHODS)
+    check_integers("memorize", minimum=1, directions=directions)
     integral = bool((labels == np.floor(labels)).all())
     if method == "interpolation" or (method == "auto" and not integral):
         return memorize_exact(points, labels, method="interpolation", seed=seed)
@@ -187,8 +185,7 @@ def memorize_exact(
         >>> net.exact([[0], [1], [3]]).tolist()
         [Fraction(1, 3), Fraction(2, 1), Fraction(-1, 7)]
     """
-    if method not in _METHODS:
-        raise AllmlpError(unknown_name("method", method, _METHODS))
+    check_choice("method", method, _METHODS)
     points = _rows(X)
     try:
         labels = [Fraction(value) for value in _rows(y)]

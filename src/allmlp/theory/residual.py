@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from allmlp.errors import AllmlpError
+from allmlp.errors import AllmlpError, check_integers
 from allmlp.theory.certificate import Certificate, Claim, Theorem
 from allmlp.theory.exact_net import ExactNet, Rational, common_denominator
 
@@ -137,8 +137,7 @@ def residual_sawtooth(n: int) -> ResidualNet:
         >>> residual_sawtooth(2)([0.0, 0.25, 0.5, 0.75, 1.0]), residual_sawtooth(10).parameters
         (array([0., 1., 0., 1., 0.]), 32)
     """
-    if n < 1:
-        raise AllmlpError(f"a sawtooth needs n >= 1, but got {n}; use n=1 for a tent")
+    check_integers("residual_sawtooth", minimum=1, n=n)
     blocks: list[Block] = [([-2], [1], -Fraction(1, 2**k)) for k in range(1, n + 1)]
     return ResidualNet(1, blocks, [2**n], depth_promised=n)
 

@@ -7,7 +7,7 @@ The tent map is `T(x) = 2 relu(x) - 4 relu(x - 1/2)`: 2x up to 1/2, then 2 - 2x.
 from collections.abc import Sequence
 from fractions import Fraction
 
-from allmlp.errors import AllmlpError
+from allmlp.errors import AllmlpError, check_integers
 from allmlp.theory.certificate import Claim, Theorem
 from allmlp.theory.exact_net import ExactNet
 from allmlp.theory.pieces import graph
@@ -39,8 +39,7 @@ def sawtooth(n: int) -> ExactNet:
         >>> net([0.0, 0.25, 0.5, 0.75, 1.0])
         array([0., 1., 0., 1., 0.])
     """
-    if not isinstance(n, int) or n < 1:
-        raise AllmlpError(f"a sawtooth needs an integer n >= 1, but got {n!r}; use n=1 for a tent")
+    check_integers("sawtooth", minimum=1, n=n)
     half = Fraction(1, 2)
     # the two units of a layer are relu(t) and relu(t - 1/2), t the iterate so far
     first = ([[1], [1]], [0, -half])
@@ -95,7 +94,7 @@ def shallow_l1_bound(n: int, pieces: int) -> Fraction:
         >>> shallow_l1_bound(8, pieces=33)
         Fraction(47, 512)
     """
-    _check_positive(n=n, pieces=pieces)
+    check_integers("shallow_l1_bound", minimum=1, n=n, pieces=pieces)
     return max(Fraction(1, 8) - Fraction(pieces + 1, 2 ** (n + 2)), Fraction(0))
 
 
@@ -117,7 +116,7 @@ def units_for_l1_error(n: int, error: Fraction = Fraction(1, 16), *, layers: int
         >>> units_for_l1_error(20), 2 * 20
         (262143, 40)
     """
-    _check_positive(n=n, layers=layers)
+    check_integers("units_for_l1_error", minimum=1, n=n, layers=layers)
     if not 0 <= error < Fraction(1, 8):
         raise AllmlpError(
             f"the bound speaks about errors in [0, 1/8), but got {error}; the constant 1/2 "
@@ -129,9 +128,3 @@ def units_for_l1_error(n: int, error: Fraction = Fraction(1, 16), *, layers: int
     while (units + 1) ** layers <= pieces:
         units += 1
     return units
-
-
-def _check_positive(**sizes: int) -> None:
-    for name, value in sizes.items():
-        if not isinstance(value, int) or value < 1:
-            raise AllmlpError(f"{name} must be a positive integer, but is {value!r}; use 1 or more")

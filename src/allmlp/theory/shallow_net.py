@@ -8,7 +8,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from torch import nn
 
-from allmlp.errors import AllmlpError, unknown_name
+from allmlp.errors import AllmlpError, check_choice
 from allmlp.theory.certificate import Certificate, Claim, Theorem
 
 __all__ = ["ShallowNet"]
@@ -50,8 +50,7 @@ class ShallowNet:
         claims: Sequence[Claim] = (),
         notes: Sequence[str] = (),
     ):
-        if activation not in ("sigmoid", "tanh"):
-            raise AllmlpError(unknown_name("activation", activation, ("sigmoid", "tanh")))
+        check_choice("activation", activation, ("sigmoid", "tanh"))
         self.weight, self.bias, self.outer, self.constant = weight, bias, outer, constant
         self.activation = activation
         self.theorem = theorem

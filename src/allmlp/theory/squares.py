@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from allmlp.errors import AllmlpError
+from allmlp.errors import AllmlpError, check_integers
 from allmlp.theory.certificate import Claim, Theorem
 from allmlp.theory.exact_net import ExactNet, Layer, Rational
 from allmlp.theory.pieces import graph
@@ -98,11 +98,8 @@ def square_net(levels: int, fold: int = 2) -> ExactNet:
 
 
 def _checked(levels: int, fold: int) -> SquareSize:
-    if levels < 1 or fold < 2:
-        raise AllmlpError(
-            f"a square needs levels >= 1 and fold >= 2, but got {levels} and {fold}; "
-            "use levels=1, fold=2 for the smallest"
-        )
+    check_integers("a square", minimum=1, levels=levels)
+    check_integers("a square", minimum=2, fold=fold)
     return SquareSize(levels, fold)
 
 

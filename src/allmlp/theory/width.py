@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from allmlp.errors import AllmlpError
+from allmlp.errors import AllmlpError, check_integers
 from allmlp.theory.certificate import Claim, Theorem
 from allmlp.theory.exact_net import ExactNet, Layer, Rational
 
@@ -49,10 +49,7 @@ def minimal_widths(dim_in: int, dim_out: int) -> tuple[MinimalWidth, ...]:
         >>> [(w.lower, w.upper) for w in minimal_widths(3, 1)]
         [(4, 4), (4, 4), (3, 3), (3, None), (4, 4)]
     """
-    if dim_in < 1 or dim_out < 1:
-        raise AllmlpError(
-            f"dimensions must be positive, but are {dim_in} and {dim_out}; use 1 or more"
-        )
+    check_integers("minimal_widths", minimum=1, dim_in=dim_in, dim_out=dim_out)
     a, b = max(dim_in + 1, dim_out), max(dim_in, dim_out, 2)
     park, kim = "Park, Yun, Lee & Shin 2021", "Kim, Min & Park 2024"
     rows = [
