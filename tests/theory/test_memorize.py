@@ -90,6 +90,9 @@ def test_auto_takes_the_staircase_for_integers_only() -> None:
     assert isinstance(memorize(X, [0, 1, 2]), StackedNarrowNet)
     assert isinstance(memorize(X, [True, False, True]), StackedNarrowNet)
     assert isinstance(memorize(X, [0.5, 1.0, 2.0]), ExactNet)
+    huge = memorize(X, [0.0, 1e60, 2.0])
+    assert isinstance(huge, ExactNet)
+    assert huge(X).tolist() == [0.0, 1e60, 2.0]
 
 
 def test_collinear_knots_cost_no_layer() -> None:

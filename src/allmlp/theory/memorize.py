@@ -80,7 +80,7 @@ def memorize(
     Args:
         X: n finite points, shape (n, d).
         y: n labels: ints, bools or floats.
-        method: `auto` takes the staircase if all labels are integers.
+        method: `auto` takes the staircase if all labels are integers below 2^52.
         directions: random projections to choose from, staircase only; more cost time and widen
             the margin.
         seed: of the projection.
@@ -102,10 +102,11 @@ def memorize(
     points, labels = _checked(X, y)
     check_choice("method", method, _METHODS)
     check_integers("memorize", minimum=1, directions=directions)
-    integral = bool((labels == np.floor(labels)).all())
+    # beyond 2^52 float64 has no room for the differences of labels
+    integral = bool((labels == np.floor(labels)).all() and np.abs(labels).max() < 2.0**52)
     if method == "interpolation" or (method == "auto" and not integral):
         return memorize_exact(points, labels, method="interpolation", seed=seed)
-    if not integral or np.abs(labels).max() >= 2.0**52:
+    if not integral:
         raise AllmlpError(
             "a staircase needs integer labels below 2^52, but some are not; "
             'use method="interpolation", which takes any real labels'
