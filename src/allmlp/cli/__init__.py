@@ -13,6 +13,7 @@ from allmlp.cli.eval import evaluate
 from allmlp.cli.info import info
 from allmlp.cli.models import models
 from allmlp.cli.predict import predict
+from allmlp.cli.theory import app as theory
 from allmlp.cli.train import list_settings, train
 from allmlp.errors import AllmlpError
 
@@ -29,6 +30,7 @@ app.command(predict)
 app.command(models)
 app.command(info)
 app.command(convert)
+app.command(theory)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
