@@ -86,6 +86,44 @@ def test_models_and_info(capsys: pytest.CaptureFixture[str]) -> None:
     assert out.startswith("mixer_b16  (mixer, arXiv:2105.01601)")
     assert "12,601,767,936" in out
     assert "76.44 % ImageNet-1k" in out
+    assert "google_in21k: ImageNet-21k; Apache-2.0" in out
+
+
+def test_convert(golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, folder = str(golden / "mixer_flax_weights.npz"), tmp_path / "ours"
+    main(["convert", file, "--to", str(folder)])
+    out = capsys.readouterr().out
+    assert "MixerBlock_1/LayerNorm_1/scale -> blocks.1.channel_norm.weight" in out
+    assert "30 tensors of Google (Flax linen)" in out
+    assert sorted(p.name for p in folder.iterdir()) == ["model.json", "model.safetensors"]
+    main(["convert", str(folder), "--to", str(tmp_path / "timm"), "--as", "timm"])
+    main(["convert", str(tmp_path / "timm/model.safetensors"), "--to", str(tmp_path / "back")])
+    assert "30 tensors of timm" in capsys.readouterr().out
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("ours", "back")]
+    assert weights[0] == weights[1]
+    assert call("convert", file, "--to", str(folder)) == 1
+    assert "exists; choose another folder" in capsys.readouterr().err
+
+
+def test_convert_makes_nothing_of_a_broken_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "w.pth").write_bytes(b"PK\x03\x04 no zip")
+    assert call("convert", str(tmp_path / "w.pth"), "--to", str(tmp_path / "out")) == 1
+    assert "cannot read weights from" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_fine_tuning_from_a_run(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--epochs", "1", "--train.warmup", "0", "--device", "cpu", "--model.pretrained"]
+    new = tmp_path / "new"
+    assert call("train", "--run", str(new), *flags, str(run), "--data.img_size", "16") == 1
+    assert "pass resize='interpolate'" in capsys.readouterr().err
+    resize = ["--data.img_size", "16", "--model.resize", "block", "--train.freeze", "true"]
+    main(["train", "--run", str(new), *flags, str(run), *resize])
+    assert "img_size: 16" in (new / "config.yaml").read_text()
 
 
 @pytest.mark.parametrize(

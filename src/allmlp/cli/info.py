@@ -28,6 +28,11 @@ def info(model: str, /) -> None:
             f"  published   {result.top1:.2f} % {result.data}, {result.img_size} px, "
             f"pre-training: {result.pretraining}; {result.source}"
         )
+    for record in found.weights:
+        print(
+            f"  weights     {record.tag}: {record.pretraining}; {record.licence}"
+            + (f"; {record.top1:.2f} % ({record.top1_source})" if record.top1 else "")
+        )
     print("  config      change any with --model.overrides.NAME VALUE")
     for name, value in asdict(found.config).items():
         print(f"    {name}: {value}")

@@ -1,0 +1,53 @@
+"""The model of a run, from scratch and from weights."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from allmlp.errors import AllmlpError
+from allmlp.runs.build import build_for_data
+from allmlp.runs.config_tree import build_config
+from allmlp.runs.run import Run
+
+
+def config(finished: Run, **sections: Any) -> Any:
+    return build_config(
+        {**sections, "model": {"pretrained": str(finished.path)} | sections["model"]}
+    )
+
+
+def test_weights_bring_their_sizes_and_normalisation(finished: Run) -> None:
+    model, preprocess = build_for_data(config(finished, model={}), 10, 1)
+    assert model.config == finished.model.config
+    torch.testing.assert_close(dict(model.state_dict()), dict(finished.model.state_dict()))
+    assert preprocess == finished.preprocess
+
+
+def test_another_size_and_other_classes(finished: Run) -> None:
+    wanted = config(finished, model={"resize": "interpolate"}, data={"img_size": 12})
+    model, preprocess = build_for_data(wanted, 3, 1)
+    assert (model.config.img_size, model.config.num_classes) == ((12, 12), 3)
+    assert preprocess == replace(finished.preprocess, img_size=(12, 12))
+    assert torch.count_nonzero(model.get_classifier().weight) == 0
+
+
+def test_frozen_models_train_their_head_alone(finished: Run) -> None:
+    model, _ = build_for_data(config(finished, model={}, train={"freeze": True}), 10, 1)
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert trained == {"head.weight", "head.bias"}
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({"train": {"freeze": True}}, "train.freeze is for pretrained weights"),
+        ({"model": {"resize": "block"}}, "model.resize is for pretrained weights"),
+        ({"model": {"pretrained": "no/such/run"}}, "no weights at no/such/run"),
+        ({"model": {"overrides": {"in_chans": 3}}}, "in_chans follows from the data"),
+    ],
+)
+def test_settings_that_do_not_go_together(tree: dict[str, Any], message: str) -> None:
+    with pytest.raises(AllmlpError, match=message):
+        build_for_data(build_config(tree), 10, 1)

@@ -1,0 +1,46 @@
+"""Docs pages: their Python runs, their tables are true, their pictures and links exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from allmlp.zoo import list_models, model_info
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+
+
+def blocks(page: Path, kind: str) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_and_pictures_exist(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "block", [b for page in PAGES for b in blocks(page, "python")], ids=lambda b: b[-40:].strip()
+)
+def test_python_runs(
+    block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "docs", "exec"), {})
+    assert capsys.readouterr().out
+
+
+def test_tables_of_sizes_are_true() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \|(?: [^|]+ \|)* ([\d,]+) \| ([\d.]+) \|$",
+        "\n".join(page.read_text(encoding="utf-8") for page in (DOCS / "models").glob("*.md")),
+        flags=re.MULTILINE,
+    )
+    assert sorted(name for name, _, _ in rows) == list_models()
+    for name, parameters, gmacs in rows:
+        info = model_info(name)
+        assert f"{info.parameters:,}" == parameters
+        assert f"{info.macs / 1e9:.3f}" == gmacs
