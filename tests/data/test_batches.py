@@ -1,9 +1,12 @@
 import pytest
 import torch
 
-from allmlp.data import ImageSet, Preprocess, epoch_generator, iterate_batches
+from allmlp.data import ImageSet, Preprocess, Warp, epoch_generator, iterate_batches
 
 PLAIN = Preprocess(img_size=(2, 2), in_chans=1, mean=(0.0,), std=(1 / 255,))
+
+
+WARP = Warp(shift=2.0, rotate=20.0, scale=0.2)
 
 
 def numbered(count: int) -> ImageSet:
@@ -39,20 +42,20 @@ def test_images_stay_with_their_labels() -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 10])
-def test_a_shift_does_not_depend_on_the_batch(batch_size: int) -> None:
+def test_a_warp_does_not_depend_on_the_batch(batch_size: int) -> None:
     data = ImageSet(
         torch.randint(0, 256, (10, 1, 5, 5), dtype=torch.uint8), torch.arange(10), ("a",) * 10
     )
 
-    def shifted(size: int) -> torch.Tensor:
-        batches = list(iterate_batches(data, PLAIN, size, shuffle=(0, 0), shift=2))
+    def warped(size: int) -> torch.Tensor:
+        batches = list(iterate_batches(data, PLAIN, size, shuffle=(0, 0), warp=WARP))
         images, ys = torch.cat([x for x, _ in batches]), torch.cat([y for _, y in batches])
         return images[ys.argsort()]
 
-    torch.testing.assert_close(shifted(batch_size), shifted(4))
-    assert not torch.equal(shifted(4), PLAIN.normalize(data.images))
+    torch.testing.assert_close(warped(batch_size), warped(4))
+    assert not torch.equal(warped(4), PLAIN.normalize(data.images))
 
 
 def test_generators_of_different_purposes_differ() -> None:
-    a, b = (torch.rand(3, generator=epoch_generator(0, 0, p)) for p in ("order", "shift"))
+    a, b = (torch.rand(3, generator=epoch_generator(0, 0, p)) for p in ("order", "warp"))
     assert not torch.equal(a, b)

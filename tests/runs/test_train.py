@@ -126,7 +126,7 @@ def test_an_existing_folder_is_refused_and_left_alone(small: Small, tmp_path: Pa
         ("train", "warmup", 5.0, "must end before the training does"),
         ("train", "weight_decay", -1.0, "train.weight_decay must not be negative"),
         ("train", "label_smoothing", 1.0, "label_smoothing in"),
-        ("augment", "shift", -1, "integer shift of at least 0"),
+        ("augment", "shift", -1.0, "a shift of 0 or more, got -1.0"),
         ("run", "device", "gpu", "device 'gpu' cannot be used"),
     ],
 )

@@ -1,5 +1,6 @@
 """Sources of examples, decoding, augmentation: everything that ends in a batch."""
 
+from allmlp.data.augment import Warp as Warp
 from allmlp.data.batches import epoch_generator as epoch_generator
 from allmlp.data.batches import iterate_batches as iterate_batches
 from allmlp.data.image_set import ImageSet as ImageSet
@@ -13,6 +14,7 @@ __all__ = [
     "ImageSet",
     "Preprocess",
     "Splits",
+    "Warp",
     "epoch_generator",
     "iterate_batches",
     "load_source",

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from allmlp.data.augment import draw_shifts, shift_images
+from allmlp.data.augment import Warp, warp_images
 from allmlp.data.image_set import ImageSet
 from allmlp.data.preprocess import Preprocess
 
@@ -34,7 +34,7 @@ def iterate_batches(
     batch_size: int,
     *,
     shuffle: tuple[int, int] | None = None,
-    shift: int = 0,
+    warp: Warp | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield normalised images (b, c, h, w) and labels (b,), every example once.
 
@@ -43,19 +43,19 @@ def iterate_batches(
         preprocess: the normalisation.
         batch_size: b; the last batch holds what remains.
         shuffle: (seed, epoch) of a random order; None keeps the order of the data.
-        shift: with `shuffle`, move each image by up to this many pixels either way. The offset of
-            an image depends on seed, epoch and its index, not on its batch.
+        warp: with `shuffle`, move, turn and scale the images at random. What happens to an image
+            depends on seed, epoch and its index, not on its batch.
     """
     count = len(data)
     order = torch.arange(count)
-    shifts = None
+    warps = None
     if shuffle is not None:
         order = torch.randperm(count, generator=epoch_generator(*shuffle, "order"))
-        if shift:
-            shifts = draw_shifts(count, shift, epoch_generator(*shuffle, "shift"))
+        if warp:
+            warps = warp.draw(count, epoch_generator(*shuffle, "warp"))
     for chosen in order.split(batch_size):
         index = chosen.to(data.images.device)
         images = data.images[index]
-        if shifts is not None:
-            images = shift_images(images, shifts[chosen])
+        if warps is not None:
+            images = warp_images(images, warps[chosen])
         yield preprocess.normalize(images), data.labels[index]

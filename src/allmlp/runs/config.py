@@ -79,7 +79,9 @@ class TrainConfig:
 class AugmentConfig:
     """How training images are varied."""
 
-    shift: int = _option(1, "largest random shift, in pixels; the border fills with zero")
+    shift: float = _option(1.0, "largest random shift in pixels; the border fills with zero")
+    rotate: float = _option(10.0, "largest random turn in degrees")
+    scale: float = _option(0.1, "largest random change of size, as a share of it")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import asdict
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from allmlp.data import Preprocess, Splits, iterate_batches, load_source
+from allmlp.data import Preprocess, Splits, Warp, iterate_batches, load_source
 from allmlp.errors import AllmlpError, check_integers, check_rates
 from allmlp.files import write_text
 from allmlp.models.contract import VisionModel
@@ -80,7 +81,7 @@ def _check(config: Config) -> None:
         batch_size=train.batch_size,
         log_every=train.log_every,
     )
-    check_integers("augment", minimum=0, shift=config.augment.shift)
+    Warp(**asdict(config.augment))  # checks itself
     check_rates("train", label_smoothing=train.label_smoothing)
     for name, value in {"lr": train.lr, "clip": train.clip}.items():
         if value is not None and not value > 0:
@@ -141,6 +142,7 @@ def _fit(
     steps_per_epoch = ceil(len(train_set) / train.batch_size)
     total_steps = steps_per_epoch * train.epochs
 
+    warp = Warp(**asdict(config.augment))
     task = Classification(train.label_smoothing)
     optimizer = AdamW(decay_groups(model, train.weight_decay), lr=train.lr)
     schedule = partial(
@@ -166,7 +168,7 @@ def _fit(
                 preprocess,
                 train.batch_size,
                 shuffle=(seed, epoch),
-                shift=config.augment.shift,
+                warp=warp,
             )
             for report in loop.train_epoch(batches):
                 directory.append_metrics(
