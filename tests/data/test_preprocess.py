@@ -44,7 +44,7 @@ def test_a_png_of_the_right_size_comes_back_pixel_by_pixel(tmp_path: Path) -> No
     assert torch.equal(read.decode(tmp_path / "digit.png"), digit)
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I", "F"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I", "HSV", "YCbCr"])
 def test_any_mode_and_size_is_brought_to_the_models(mode: str) -> None:
     image = Image.new("RGB", (30, 20), (200, 10, 90)).convert(mode)
     for preprocess in (GREY, COLOUR):

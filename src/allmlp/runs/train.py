@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from allmlp.data import Preprocess, Splits, iterate_batches, load_source
+from allmlp.data import Preprocess, Splits, iterate_batches, load_source, source_stem
 from allmlp.errors import AllmlpError, check_integers, check_rates
 from allmlp.files import write_text
 from allmlp.models.contract import VisionModel
@@ -20,6 +21,7 @@ from allmlp.runs.config import Config
 from allmlp.runs.config_tree import resolve_config, to_yaml
 from allmlp.runs.directory import RunDirectory
 from allmlp.runs.evaluate import evaluate_run, save_samples
+from allmlp.runs.images import TrainImages, check_data, prepare_training
 from allmlp.runs.progress import Display, Silent, choose_display
 from allmlp.runs.run import Run, load_run, model_record
 from allmlp.training import (
@@ -78,6 +80,7 @@ def _check(config: Config) -> None:
         batch_size=train.batch_size,
         log_every=train.log_every,
     )
+    check_data(config.data)
     check_integers("augment", minimum=0, shift=config.augment.shift)
     check_rates("train", label_smoothing=train.label_smoothing)
     for name, value in {"lr": train.lr, "clip": train.clip}.items():
@@ -97,18 +100,22 @@ def _train(config: Config, device: torch.device, progress: bool) -> Run:
     # whatever can be wrong with data or model is found before the folder is made
     splits = load_source(config.data.source)
     model = _build(config, splits)
-    size = model.config.img_size
-    mean, std = splits.train.channel_statistics()
-    preprocess = Preprocess(img_size=size, in_chans=splits.train.in_chans, mean=mean, std=std)
+    size, channels = model.config.img_size, model.config.in_chans
+    unscaled = Preprocess(
+        img_size=size, in_chans=channels, mean=(0.0,) * channels, std=(1.0,) * channels
+    )
+    images = prepare_training(splits, unscaled, config.data)
+    mean, std = images.train.channel_statistics()
+    preprocess = replace(unscaled, mean=mean, std=std)
     classes = splits.train.classes
 
-    stem = f"{config.data.source}-{config.model.name}"
+    stem = f"{source_stem(config.data.source)}-{config.model.name}"
     directory = RunDirectory.create(config.run.dir, stem)
     try:
         write_text(directory.config, to_yaml(config))
         record = model_record(config.model.name, model, preprocess, classes)
         directory.write_json(directory.model, record)
-        _fit(config, directory, model.to(device), preprocess, splits, device, progress)
+        _fit(config, directory, model.to(device), preprocess, images, device, progress)
     except BaseException as e:
         # a run without a model is of no use; one with a model stays, and can be loaded
         if not directory.weights.is_file():
@@ -145,13 +152,12 @@ def _fit(
     directory: RunDirectory,
     model: VisionModel,
     preprocess: Preprocess,
-    splits: Splits,
+    images: TrainImages,
     device: torch.device,
     progress: bool,
 ) -> None:
     train, seed = config.train, config.run.seed
-    train_set = splits.train.resize(preprocess.img_size).to(device)
-    val_set = splits.val.resize(preprocess.img_size).to(device)
+    train_set, val_set = images.train.to(device), images.val.to(device)
     steps_per_epoch = ceil(len(train_set) / train.batch_size)
     total_steps = steps_per_epoch * train.epochs
 
@@ -174,6 +180,8 @@ def _fit(
     display: Display = choose_display(train.epochs, total_steps) if progress else Silent()
     best: float | None = None
     with closing(display):
+        for note in images.notes:
+            display.note(note)
         for epoch in range(train.epochs):
             batches = iterate_batches(
                 train_set,
@@ -214,3 +222,5 @@ def _fit(
                 best = score
                 save_checkpoint(directory.best, state)
                 directory.write_weights(model.state_dict())
+        if images.broken.reasons:
+            display.note(str(images.broken))
