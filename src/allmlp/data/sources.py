@@ -5,8 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from allmlp.data.archive import load_zip
+from allmlp.data.cifar import find_cifar, load_cifar
 from allmlp.data.digits import load_digits
 from allmlp.data.folder import load_folder
+from allmlp.data.idx import holds_idx, load_idx
+from allmlp.data.manifest import load_manifest
+from allmlp.data.npz import load_npz
 from allmlp.data.split import Splits
 from allmlp.errors import AllmlpError, unknown_name
 
@@ -14,7 +18,16 @@ __all__ = ["SOURCES", "load_source", "source_stem"]
 
 SOURCES: dict[str, Callable[[], Splits]] = {"digits": load_digits}
 
-KINDS = "a folder or a zip of class folders"
+KINDS = (
+    "a folder or .zip of class folders, a folder with the IDX files of MNIST or the binary files "
+    "of CIFAR, an .npz, or a .csv with path and label"
+)
+
+_FILES: dict[str, Callable[[Path], Splits]] = {
+    ".zip": load_zip,
+    ".npz": load_npz,
+    ".csv": load_manifest,
+}
 
 
 def load_source(source: str) -> Splits:
@@ -32,7 +45,9 @@ def load_source(source: str) -> Splits:
         return SOURCES[source]()
     path = Path(source).expanduser()
     if path.is_dir():
-        return load_folder(path)
+        if cifar := find_cifar(path):
+            return load_cifar(cifar)
+        return load_idx(path) if holds_idx(path) else load_folder(path)
     if path.is_file():
         suffix = path.suffix.lower()
         if suffix not in _FILES:
@@ -52,6 +67,3 @@ def source_stem(source: str) -> str:
     """
     stem = source if source in SOURCES else Path(source).expanduser().resolve().stem
     return re.sub(r"[^\w.-]+", "_", stem).strip(".") or "data"
-
-
-_FILES: dict[str, Callable[[Path], Splits]] = {".zip": load_zip}
