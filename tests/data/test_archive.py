@@ -3,6 +3,7 @@ import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,8 @@ from allmlp.errors import AllmlpError
 Pictures = Callable[..., dict[str, bytes]]
 
 
-def write(path: Path, files: dict[str | zipfile.ZipInfo, bytes], **options: int) -> str:
-    with zipfile.ZipFile(path, "w", **options) as archive:
+def write(path: Path, files: dict[Any, bytes], compression: int = zipfile.ZIP_STORED) -> str:
+    with zipfile.ZipFile(path, "w", compression) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
     return str(path)
