@@ -198,12 +198,14 @@ def test_of_several_frames_the_first(encode: Callable[..., bytes]) -> None:
 
 @pytest.mark.parametrize(("size", "crop"), [((28, 28), 1.0), ((32, 20), 0.875)])
 @pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", ["JPEG", "MPO"])
 def test_the_drafts_of_jpeg_change_little(
-    size: tuple[int, int], crop: float, channels: int, encode: Callable[..., bytes]
+    kind: str, size: tuple[int, int], crop: float, channels: int, encode: Callable[..., bytes]
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
     picture = Image.fromarray(noise).resize((800, 600), Image.Resampling.BICUBIC)
-    content = encode(picture, "JPEG", quality=90)
+    second = {"save_all": True, "append_images": [picture]} if kind == "MPO" else {}
+    content = encode(picture, kind, quality=90, **second)
     read = plain(size, channels, crop=crop)
     drafted = read.decode_bytes(content)
     whole = read.convert(Image.open(io.BytesIO(content)))

@@ -148,7 +148,7 @@ class Preprocess:
         Four to eight times as fast on photographs; what is left is resampled as usual.
         """
         self._check_channels()
-        if image.format != "JPEG":
+        if image.format not in ("JPEG", "MPO"):  # the latter is what many cameras write
             return
         # orientation is not known yet: the longer side of the target is safe for both
         side = 2 * max(self.img_size) / self.crop
