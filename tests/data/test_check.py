@@ -51,6 +51,19 @@ def test_everything_that_may_be_wrong(
     assert report.imbalance == pytest.approx(11 / 3)
 
 
+def test_equal_indices_into_other_palettes_are_other_images(
+    place: Place, pictures: Pictures, encode: Callable[..., bytes]
+) -> None:
+    files = pictures("cat", "dog")
+    for name, colour in (("cat/p.png", [255, 0, 0]), ("dog/p.png", [0, 0, 255])):
+        image = Image.new("P", (6, 6))
+        image.putpalette(colour)
+        files[name] = encode(image)
+    report = check_splits(load_source(place(files)))
+    assert report.modes["P"] == 2
+    assert report.copies == []
+
+
 def test_images_in_memory_are_called_by_their_place() -> None:
     splits = load_source("digits")
     report = check_splits(splits)

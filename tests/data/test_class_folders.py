@@ -1,3 +1,4 @@
+import os
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -145,3 +146,10 @@ def test_one_coloured_image_makes_the_set_coloured(place: Place, pictures: Pictu
     files = pictures("train/x", "train/y", channels=1) | pictures("train/z", count=3)
     files |= pictures("val/x", "test/x")
     assert load_source(place(files)).train.in_chans == 3
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
+def test_a_folder_that_may_not_be_read(tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir(mode=0o000)
+    with pytest.raises(AllmlpError, match=r"cannot read the folder .*cat: Permission denied"):
+        load_source(str(tmp_path))

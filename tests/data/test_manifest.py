@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from allmlp.data import ImageFiles, load_source
+from allmlp.data import BrokenImages, ImageFiles, Preprocess, load_source, prepare
 from allmlp.errors import AllmlpError
 
 Pictures = Callable[..., dict[str, bytes]]
@@ -35,6 +35,17 @@ def test_without_parts_it_is_split(tmp_path: Path) -> None:
     rows = "\n".join(f"{n},{n}.png,{'ab'[n % 2]}" for n in range(10))
     splits = load_source(write(tmp_path, f"id,path,label\n{rows}\n"))
     assert len(splits.part("all")) == 10
+
+
+def test_a_label_without_image_is_a_broken_image(tmp_path: Path, pictures: Pictures) -> None:
+    for name, content in pictures("x", count=9).items():
+        (tmp_path / Path(name).name).write_bytes(content)
+    rows = "\n".join(f"{n}.png,{'ab'[n % 2]}" for n in range(10))
+    images = load_source(write(tmp_path, f"path,label\n{rows}\n")).part("all")
+    colour = Preprocess(img_size=(4, 4), in_chans=3, mean=(0.0,) * 3, std=(1.0,) * 3)
+    broken = BrokenImages(10, 0.1)
+    assert len(prepare(images, colour, broken=broken, cache_gib=1.0)) == 9
+    assert broken.reasons == {"9.png": "No such file or directory"}
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -107,6 +108,12 @@ def test_the_limit() -> None:
     assert BrokenImages(50, 0.01).limit == 1  # one always, unless none is wanted
     assert BrokenImages(1000, 0.01).limit == 10
     assert BrokenImages(1000, 0.0).limit == 0
+
+
+def test_files_travel_to_other_processes_on_every_platform(files: ImageFiles) -> None:
+    there = pickle.loads(pickle.dumps(files))
+    assert there.reader.read(there.names[3]) == files.reader.read(files.names[3])
+    assert torch.equal(there.labels, files.labels)
 
 
 def test_nothing_intact(files: ImageFiles) -> None:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
+# classes and groups of duplicates: what fits into a terminal's memory and a reader's patience
+_SHOWN = 100
+
 app = App(name="data", help="Look at data.")
 
 
@@ -71,10 +74,10 @@ def _print_counts(report: "DataReport") -> None:
     for part in report.counts:
         table.add_column(part, justify="right")
     rows = list(zip(report.classes, *report.counts.values(), strict=True))
-    for name, *numbers in rows[:100]:
+    for name, *numbers in rows[:_SHOWN]:
         table.add_row(escape(name), *(f"{number:,}" for number in numbers))
-    if len(rows) > 100:
-        table.add_row(f"… {len(rows) - 100} more")
+    if len(rows) > _SHOWN:
+        table.add_row(f"… {len(rows) - _SHOWN} more")
     table.add_row("all", *(f"{sum(numbers):,}" for numbers in report.counts.values()))
     Console(highlight=False).print(table)
     print(f"classes    {len(rows)}, the largest has {report.imbalance:.3g} × the smallest")
@@ -97,8 +100,12 @@ def _print_images(report: "DataReport") -> None:
         f"duplicates {len(report.copies)} images more than once, {len(report.leaks)} of them in "
         f"several parts, {len(report.conflicts)} in several classes"
     )
-    for group in [group for group in report.copies if group in report.leaks + report.conflicts]:
+    # in several parts or several classes; a copy within both is harmless
+    serious = [g for g in report.copies if len({(part, label) for _, part, label in g}) > 1]
+    for group in serious[:_SHOWN]:
         print(f"           {listing([f'{n} ({part}, {label})' for n, part, label in group])}")
+    if len(serious) > _SHOWN:
+        print(f"           … {len(serious) - _SHOWN} more")
 
 
 def _size(size: tuple[int, int]) -> str:

@@ -104,8 +104,8 @@ def _check(info: zipfile.ZipInfo, path: Path) -> None:
     elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         # other methods cannot be decompressed up to a limit
         refusal = "is neither stored nor deflated"
-    elif info.file_size > MAX_FILE_BYTES:
-        refusal = f"unpacks to {info.file_size:,} bytes, more than {MAX_FILE_BYTES:,}"
+    elif max(info.file_size, info.compress_size) > MAX_FILE_BYTES:
+        refusal = f"declares {info.file_size:,} bytes, more than {MAX_FILE_BYTES:,}"
     elif info.file_size > max(_SMALL, MAX_RATIO * info.compress_size):
         refusal = f"unpacks to {info.file_size // max(1, info.compress_size):,} times its size"
     if refusal:

@@ -72,8 +72,10 @@ def check_splits(splits: Splits) -> DataReport:
                 continue
             report.sizes[image.size] += 1
             report.modes[image.mode] += 1
-            key = hashlib.blake2b(f"{image.mode} {image.size}".encode(), digest_size=16)
-            key.update(image.tobytes())
+            # the bytes of a palette image say nothing without the palette
+            pixels = image.convert("RGBA") if image.mode in ("P", "PA") else image
+            key = hashlib.blake2b(f"{pixels.mode} {pixels.size}".encode(), digest_size=16)
+            key.update(pixels.tobytes())
             places[key.digest()].append((name, part, classes[labels[position]]))
     report.copies = [group for group in places.values() if len(group) > 1]
     return report
@@ -109,7 +111,8 @@ def _decoded(images: Images, part: str) -> Iterator[tuple[str, Image.Image | All
     """Name and pixels, or what is wrong with them; images in memory are called by their place."""
     if isinstance(images, ImageSet):
         for position, pixels in enumerate(images.images.permute(0, 2, 3, 1).numpy()):
-            yield f"{part}[{position}]", Image.fromarray(pixels.squeeze())
+            grey = pixels.shape[2] == 1
+            yield f"{part}[{position}]", Image.fromarray(pixels[:, :, 0] if grey else pixels)
         return
     for name in images.names:
         yield name, _open(images, name)

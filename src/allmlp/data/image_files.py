@@ -53,10 +53,14 @@ class ImageFiles:
 
     @cached_property
     def in_chans(self) -> int:
-        """1 if all files looked at are grey, else 3. Looks at 1,000 at most, evenly spaced."""
-        step = max(1, len(self) // _SAMPLED)
-        modes = {_mode(self.reader, name) for name in self.names[::step]}
-        return 1 if modes and modes <= _GREY | {None} and modes != {None} else 3
+        """1 if all files looked at are grey, else 3. Looks at 2,000 at most, evenly spaced."""
+        modes = set()
+        for name in self.names[:: max(1, len(self) // _SAMPLED)]:
+            mode = _mode(self.reader, name)
+            if mode is not None and mode not in _GREY:
+                return 3  # as a rule after one file
+            modes.add(mode)
+        return 1 if modes != {None} else 3
 
 
 def _mode(reader: Reader, name: str) -> str | None:

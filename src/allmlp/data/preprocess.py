@@ -104,7 +104,7 @@ class Preprocess:
             raise AllmlpError(f"no image at {path}; give the path of an image file")
         try:
             return self.decode_bytes(path.read_bytes())
-        except AllmlpError as e:
+        except (AllmlpError, OSError) as e:
             raise AllmlpError(
                 f"cannot read the image {path}: {e}; give an intact PNG, JPEG or similar"
             ) from e

@@ -65,5 +65,6 @@ def source_stem(source: str) -> str:
         >>> source_stem("digits"), source_stem("data/my photos.zip")
         ('digits', 'my_photos')
     """
-    stem = source if source in SOURCES else Path(source).expanduser().resolve().stem
+    path = Path(source).expanduser().resolve()
+    stem = source if source in SOURCES else path.name if path.is_dir() else path.stem
     return re.sub(r"[^\w.-]+", "_", stem).strip(".") or "data"
