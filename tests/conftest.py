@@ -1,9 +1,17 @@
 """Fixtures for all tests. Golden files are described in tests/golden/README.md."""
 
+import io
+import os
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+
+Files = Mapping[str, bytes]
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +27,62 @@ def _seeded() -> None:
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real data that are not part of the repository."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    path = Path(os.environ.get("ALLMLP_SHARED", beside))
+    if not path.is_dir():
+        pytest.skip("the real data are absent; ALLMLP_SHARED names their folder")
+    return path
+
+
+@pytest.fixture(scope="session")
+def encode() -> Callable[..., bytes]:
+    """A picture's pixels to the content of a file."""
+
+    def encoded(pixels: np.ndarray | Image.Image, kind: str = "PNG", **options: object) -> bytes:
+        image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+        buffer = io.BytesIO()
+        image.save(buffer, kind, **options)
+        return buffer.getvalue()
+
+    return encoded
+
+
+@pytest.fixture(scope="session")
+def pictures(encode: Callable[..., bytes]) -> Callable[..., dict[str, bytes]]:
+    """Files of noise, `count` in each folder, all different; 10 high and 12 wide."""
+
+    def made(*folders: str, count: int = 4, channels: int = 3) -> dict[str, bytes]:
+        noise = np.random.default_rng(0)
+        shape = (10, 12, 3)[: 3 if channels == 3 else 2]
+        return {
+            f"{folder}/{i}.png": encode(noise.integers(0, 256, shape, dtype=np.uint8))
+            for folder in folders
+            for i in range(count)
+        }
+
+    return made
+
+
+@pytest.fixture(params=["folder", "zip"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Files], str]:
+    """Puts files into a folder or a zip and returns its path."""
+
+    def folder(files: Files) -> str:
+        for name, content in files.items():
+            path = tmp_path / "photos" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        return str(tmp_path / "photos")
+
+    def archive(files: Files) -> str:
+        with zipfile.ZipFile(tmp_path / "photos.zip", "w", zipfile.ZIP_DEFLATED) as file:
+            for name, content in files.items():
+                file.writestr(name, content)
+        return str(tmp_path / "photos.zip")
+
+    return folder if request.param == "folder" else archive

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("[0-9]*.py"))
-SHORT = {"01_train_digits.py": ["--epochs", "2"]}
+SHORT = {
+    "01_train_digits.py": ["--epochs", "2"],
+    "02_your_own_photos.py": ["--epochs", "2"],
+}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)

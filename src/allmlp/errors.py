@@ -1,9 +1,16 @@
 """The one exception for what a user can mend, and how unknown names are answered."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-__all__ = ["AllmlpError", "check_choice", "check_integers", "check_rates", "unknown_name"]
+__all__ = [
+    "AllmlpError",
+    "check_choice",
+    "check_integers",
+    "check_rates",
+    "listing",
+    "unknown_name",
+]
 
 
 class AllmlpError(ValueError):
@@ -36,6 +43,17 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
         return f"unknown {kind} {name!r}; did you mean {' or '.join(near)}?"
     shown = ", ".join(choices[:20]) + (", …" if len(choices) > 20 else "")
     return f"unknown {kind} {name!r}; choose one of: {shown}"
+
+
+def listing(names: Sequence[str], shown: int = 5) -> str:
+    """The first names, and how many more there are.
+
+    Example:
+        >>> listing(["a", "b", "c"], shown=2)
+        'a, b and 1 more'
+    """
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
 
 
 def check_integers(owner: str, *, minimum: int, **values: object) -> None:

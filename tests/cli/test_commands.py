@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,60 @@ def test_predict(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [row["image"] for row in rows] == samples
     assert sum(entry["probability"] for entry in rows[0]["top"]) <= 1 + 1e-6
     assert len(rows[0]["top"]) == 5
+
+
+def test_data_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["data", "check", "digits", "--sheet", str(tmp_path / "s.png")])
+    out = capsys.readouterr().out
+    assert re.search(r"all +1,257 +180 +360", out)
+    for piece in ("classes    10", "modes      L 1,797", "broken     0", "duplicates 0"):
+        assert piece in out
+    assert [path.name for path in tmp_path.iterdir()] == ["s.png"]
+
+
+def test_data_check_names_what_is_wrong_and_is_strict_on_demand(
+    place: Callable[[Mapping[str, bytes]], str],
+    pictures: Callable[..., dict[str, bytes]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    files = pictures("train/cat", "train/dog", "test/cat")
+    source = place(files | {"train/cat/0.png": b"", "test/cat/0.png": files["train/dog/1.png"]})
+    main(["data", "check", source])
+    out = capsys.readouterr().out
+    assert "train/cat/0.png: no image format Pillow knows" in out
+    assert "1 of them in several parts, 1 in several classes" in out
+    assert "train/dog/1.png (train, dog), test/cat/0.png (test, cat)" in out
+    assert call("data", "check", source, "--strict") == 1
+    err = capsys.readouterr().err
+    assert "is not clean: 1 broken images, 1 in several parts, 1 in several classes" in err
+
+
+def test_probe(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["probe", str(run), "--k", "3", "--linear"])
+    out = capsys.readouterr().out
+    assert "1257 images to learn from, 360 to test on" in out
+    assert "3-NN accuracy" in out
+    assert "linear accuracy" in out
+
+
+def test_strict_stops_at_the_first_broken_image(
+    tmp_path: Path,
+    place: Callable[[Mapping[str, bytes]], str],
+    pictures: Callable[..., dict[str, bytes]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = place(
+        pictures("train/cat", "train/dog", "val/cat", "test/cat") | {"val/cat/0.png": b""}
+    )
+    path = tmp_path / "run"
+    assert call("train", source, "--run", str(path), "--strict", *TINY) == 1
+    assert "cannot read 1 images, none may be: val/cat/0.png" in capsys.readouterr().err
+    assert not path.exists()
+    main(["train", source, "--run", str(path), *TINY])
+    assert "1 of 12 images cannot be read and are left out" in capsys.readouterr().err
+    main(["eval", str(path), source, "--part", "val"])
+    assert "of 3 images" in (out := capsys.readouterr().out)
+    assert "1 unreadable left out" in out
 
 
 def test_models_and_info(capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,6 +202,12 @@ def test_fine_tuning_from_a_run(
         (["predict"], 2, "requires an argument"),
         (["info", "mixer_b61"], 1, "did you mean"),
         (["models", "vit*"], 1, "no model matches 'vit*'"),
+        (["data", "check", "digit"], 1, "did you mean digits?"),
+        (["data", "check", "photos.zip"], 1, "no data at photos.zip; give a folder or .zip"),
+        (["data", "check", "digits", "--sheet", "s.jpg"], 1, "give a name that ends in .png"),
+        (["data", "check"], 2, "requires an argument"),
+        (["probe", "nowhere"], 1, "nowhere is no run"),
+        (["probe", "nowhere", "--k", "0"], 2, "Must be >= 1"),
         (["eval", "x", "--train.lr", "3"], 2, "Unknown option"),
     ],
 )
@@ -210,7 +272,7 @@ def test_help_is_quick_and_lists_the_commands() -> None:
     )
     # stated as < 0.7 s in the design; a loaded machine gets four times that
     assert time.perf_counter() - started < 2.8
-    for command in ("train", "eval", "predict", "models", "info"):
+    for command in ("train", "eval", "predict", "models", "info", "data", "probe"):
         assert command in shown.stdout
 
 

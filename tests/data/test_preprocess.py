@@ -1,14 +1,20 @@
 import io
 import json
-from dataclasses import asdict
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from hypothesis import example, given
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
 
 from allmlp.data import ImageSet, Preprocess, load_source
+from allmlp.data.preprocess import INTERPOLATIONS
 from allmlp.errors import AllmlpError
 
 GREY = Preprocess(img_size=(4, 6), in_chans=1, mean=(0.25,), std=(0.5,))
@@ -44,7 +50,7 @@ def test_a_png_of_the_right_size_comes_back_pixel_by_pixel(tmp_path: Path) -> No
     assert torch.equal(read.decode(tmp_path / "digit.png"), digit)
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I", "F"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I", "HSV", "YCbCr"])
 def test_any_mode_and_size_is_brought_to_the_models(mode: str) -> None:
     image = Image.new("RGB", (30, 20), (200, 10, 90)).convert(mode)
     for preprocess in (GREY, COLOUR):
@@ -90,3 +96,138 @@ def test_other_channel_counts_need_tensors() -> None:
     odd = Preprocess(img_size=(4, 4), in_chans=2, mean=(0.0,) * 2, std=(1.0,) * 2)
     with pytest.raises(AllmlpError, match="1 or 3 channels, this model takes 2"):
         odd.convert(Image.new("L", (4, 4)))
+
+
+def plain(size: tuple[int, int], channels: int = 3, **options: object) -> Preprocess:
+    return Preprocess(
+        img_size=size, in_chans=channels, mean=(0.0,) * channels, std=(1.0,) * channels, **options
+    )
+
+
+def test_older_records_have_neither_interpolation_nor_crop() -> None:
+    fields = asdict(COLOUR)
+    del fields["interpolation"], fields["crop"]
+    assert Preprocess.from_dict(fields) == COLOUR
+    sharper = replace(COLOUR, interpolation="bicubic", crop=0.875)
+    assert Preprocess.from_dict(json.loads(json.dumps(asdict(sharper)))) == sharper
+
+
+def test_wrong_options() -> None:
+    with pytest.raises(AllmlpError, match="unknown interpolation 'bicubik'; did you mean bicubic"):
+        replace(COLOUR, interpolation="bicubik")
+    for crop in (0.0, 1.1, float("nan")):
+        with pytest.raises(AllmlpError, match=r"needs crop in \(0, 1\]"):
+            replace(COLOUR, crop=crop)
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "box", "bilinear", "bicubic", "lanczos"])
+@pytest.mark.parametrize("size", [(400, 300), (300, 400), (301, 301)])
+def test_crop_is_short_side_then_centre(size: tuple[int, int], interpolation: str) -> None:
+    # smooth, so that sub-pixel rounding of the two ways shows little
+    x, y = np.meshgrid(np.linspace(0, 200, size[0]), np.linspace(0, 55, size[1]))
+    image = Image.fromarray((x + y).astype(np.uint8))
+    read = plain((224, 224), 1, interpolation=interpolation, crop=0.875)
+    scale = 256 / min(size)
+    scaled = image.resize(
+        (round(scale * size[0]), round(scale * size[1])), INTERPOLATIONS[interpolation]
+    )
+    left, top = (scaled.width - 224) // 2, (scaled.height - 224) // 2
+    expected = np.asarray(scaled.crop((left, top, left + 224, top + 224)), np.int64)
+    assert np.abs(read.convert(image)[0].numpy() - expected).max() <= 2
+
+
+def test_sixteen_bits_are_scaled_not_cut(encode: Callable[..., bytes]) -> None:
+    levels = np.array([[0, 257, 32768, 65535]] * 4, np.uint16)
+    for kind in ("PNG", "TIFF"):
+        pixels = plain((4, 4), 1).decode_bytes(encode(levels, kind))
+        assert pixels[0, 0].tolist() == [0, 1, 128, 255]
+    wide = Image.fromarray(levels.astype(np.int32))  # as older formats hold 16 bits
+    assert plain((4, 4), 3).convert(wide)[2, 0].tolist() == [0, 1, 128, 255]
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_pixels_without_a_known_range(kind: type) -> None:
+    values: np.ndarray = np.full((4, 4), 70_000, kind)
+    with pytest.raises(AllmlpError, match="no known range; save it with 8 or 16 bits"):
+        COLOUR.convert(Image.fromarray(values))
+
+
+def test_transparent_pixels_are_white(encode: Callable[..., bytes]) -> None:
+    red = np.array([[[255, 0, 0, 0], [255, 0, 0, 255]]] * 2, np.uint8)
+    pixels = plain((2, 2)).decode_bytes(encode(red))
+    assert pixels[:, 0, 0].tolist() == [255, 255, 255]
+    assert pixels[:, 0, 1].tolist() == [255, 0, 0]
+    # the colour under a transparent pixel must not bleed into its neighbours
+    halved = plain((1, 1)).decode_bytes(encode(red))
+    assert halved[:, 0, 0].tolist() == pytest.approx([255, 127, 127], abs=1)
+    grey = np.array([[[0, 0], [0, 255]]] * 2, np.uint8)
+    assert plain((2, 2), 1).decode_bytes(encode(grey))[0, 0].tolist() == [255, 0]
+    palette = Image.fromarray(np.array([[0, 1]] * 2, np.uint8)).convert("P")
+    palette.putpalette([255, 0, 0, 0, 0, 255])
+    content = encode(palette, transparency=0)
+    assert plain((2, 2)).decode_bytes(content)[:, 0].T.tolist() == [[255] * 3, [0, 0, 255]]
+
+
+def test_cmyk(encode: Callable[..., bytes]) -> None:
+    cyan = encode(Image.new("CMYK", (16, 16), (255, 0, 0, 0)), "JPEG", quality=95)
+    pixels = plain((4, 4)).decode_bytes(cyan)
+    assert pixels[:, 2, 2].tolist() == pytest.approx([0, 255, 255], abs=4)  # JPEG is lossy
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
+def test_every_orientation_is_as_pillow_turns_it(
+    orientation: int, kind: str, encode: Callable[..., bytes]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
+    picture = Image.fromarray(noise).resize((48, 32), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encode(picture, kind, exif=exif)
+    read = plain((16, 20))
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+    difference = read.decode_bytes(content).int() - read.convert(upright).int()
+    assert difference.abs().max() <= 1  # rounding: turned before or after resampling
+
+
+def test_of_several_frames_the_first(encode: Callable[..., bytes]) -> None:
+    frames = [Image.new("L", (8, 8), level) for level in (10, 200)]
+    content = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert plain((8, 8), 1).decode_bytes(content).unique().tolist() == [10]
+
+
+@pytest.mark.parametrize(("size", "crop"), [((28, 28), 1.0), ((32, 20), 0.875)])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", ["JPEG", "MPO"])
+def test_the_drafts_of_jpeg_change_little(
+    kind: str, size: tuple[int, int], crop: float, channels: int, encode: Callable[..., bytes]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    picture = Image.fromarray(noise).resize((800, 600), Image.Resampling.BICUBIC)
+    second = {"save_all": True, "append_images": [picture]} if kind == "MPO" else {}
+    content = encode(picture, kind, quality=90, **second)
+    read = plain(size, channels, crop=crop)
+    drafted = read.decode_bytes(content)
+    whole = read.convert(Image.open(io.BytesIO(content)))
+    assert not torch.equal(drafted, whole)  # or nothing is tested here
+    # two levels of 255 on noise, the worst case; photographs: see benchmarks/decode_speed.py
+    assert (drafted.float() - whole.float()).abs().mean() < 2
+
+
+def test_too_large_to_open(encode: Callable[..., bytes]) -> None:
+    small = encode(np.zeros((4, 4), np.uint8))
+    # the header alone declares the size
+    for side, reason in ((100_000, "too large"), (12_000, "too large")):
+        header = b"IHDR" + struct.pack(">II", side, side) + small[24:29]
+        bomb = small[:12] + header + struct.pack(">I", zlib.crc32(header)) + small[33:]
+        with pytest.raises(AllmlpError, match=reason):
+            GREY.decode_bytes(bomb)
+
+
+@given(st.binary(max_size=200))
+@example(b"GIF89a" + bytes(20))
+@example(b"\x89PNG\r\n\x1a\n" + bytes(30))
+@example(b"II*\x00" + bytes(30))
+def test_no_bytes_do_more_than_fail(content: bytes) -> None:
+    with pytest.raises(AllmlpError):
+        COLOUR.decode_bytes(content)

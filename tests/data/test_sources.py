@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -8,6 +10,18 @@ from allmlp.errors import AllmlpError
 def test_unknown_source_names_the_nearest() -> None:
     with pytest.raises(AllmlpError, match="unknown data source 'digit'; did you mean digits"):
         load_source("digit")
+
+
+@pytest.mark.parametrize("source", ["photos/", "a/b", "photos.zip", "./digits", "~/no_such"])
+def test_a_path_that_leads_nowhere(source: str) -> None:
+    with pytest.raises(AllmlpError, match=f"no data at {source}; give a folder or .zip of class"):
+        load_source(source)
+
+
+def test_other_files_are_answered_with_what_is_read(tmp_path: Path) -> None:
+    (tmp_path / "data.tar").touch()
+    with pytest.raises(AllmlpError, match="data.tar is no data that allmlp reads; give a folder"):
+        load_source(str(tmp_path / "data.tar"))
 
 
 def test_resize_keeps_what_has_the_size_and_averages_what_has_not() -> None:

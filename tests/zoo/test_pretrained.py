@@ -229,6 +229,7 @@ def test_a_tag_is_fetched_once_and_its_licence_shown(
     weights = pretrained.find_weights("mixer_digits", "test")
     assert weights.preprocess is not None
     assert weights.preprocess.mean == (0.5, 0.5, 0.5)
+    assert (weights.preprocess.interpolation, weights.preprocess.crop) == ("bicubic", 0.875)
     assert len(list(cache.rglob("*.sha256"))) == 1
 
 

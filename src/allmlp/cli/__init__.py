@@ -8,11 +8,13 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 
 from allmlp.cli.convert import convert
+from allmlp.cli.data import app as data
 from allmlp.cli.dotted import rewrite_dotted
 from allmlp.cli.eval import evaluate
 from allmlp.cli.info import info
 from allmlp.cli.models import models
 from allmlp.cli.predict import predict
+from allmlp.cli.probe import probe
 from allmlp.cli.theory import app as theory
 from allmlp.cli.train import list_settings, train
 from allmlp.errors import AllmlpError
@@ -27,6 +29,8 @@ app = App(
 app.command(train, help_epilogue=list_settings())
 app.command(evaluate, name="eval")
 app.command(predict)
+app.command(data)
+app.command(probe)
 app.command(models)
 app.command(info)
 app.command(convert)

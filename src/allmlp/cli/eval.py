@@ -11,7 +11,7 @@ def evaluate(
     data: str | None = None,
     /,
     *,
-    part: Literal["train", "val", "test"] = "test",
+    part: Literal["train", "val", "test", "all"] = "test",
     device: str = "auto",
 ) -> None:
     """Score a trained run; the result goes into its eval folder.
@@ -21,9 +21,9 @@ def evaluate(
     run:
         Folder of a run.
     data:
-        Name of a data set; by default what the run was trained on.
+        Name or path of data; by default what the run was trained on.
     part:
-        Of the data.
+        Of the data; all takes every image.
     device:
         cpu, cuda, mps …; auto takes an accelerator if there is one.
     """
@@ -31,7 +31,8 @@ def evaluate(
     from allmlp.runs.run import load_run
 
     scores = evaluate_run(load_run(run, device=device), data, part)
+    skipped = f", {scores['skipped']} unreadable left out" if scores["skipped"] else ""
     print(
         f"{scores['source']} {scores['part']}: accuracy {scores['accuracy']:.2%} of "
-        f"{scores['count']} images, loss {scores['loss']:.4f}"
+        f"{scores['count']} images, loss {scores['loss']:.4f}{skipped}"
     )

@@ -27,6 +27,7 @@ def train(
     run: str | None = None,
     precision: str | None = None,
     device: str | None = None,
+    strict: Annotated[bool, Parameter(negative=())] = False,
     config: Path | None = None,
     settings: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
 ) -> None:
@@ -39,7 +40,7 @@ def train(
     Parameters
     ----------
     data:
-        Name of a data set; digits by default.
+        Name of a data set, or path of a folder or a zip of class folders …; digits by default.
     model:
         As `allmlp models` lists them.
     epochs:
@@ -56,6 +57,8 @@ def train(
         fp32, bf16, or auto: bf16 where the device multiplies it natively.
     device:
         cpu, cuda, mps …; auto takes an accelerator if there is one.
+    strict:
+        Stop at the first image that cannot be read; the same as --data.max_broken 0.
     config:
         YAML file with the fields that shall differ from the defaults.
     settings:
@@ -67,6 +70,8 @@ def train(
         if not equals:
             raise AllmlpError(f"--set takes PATH=VALUE, got {setting!r}")
         set_path(tree, path, _value(path, text))
+    if strict:
+        set_path(tree, "data.max_broken", 0.0)
     short = {
         "data": data,
         "model": model,
@@ -85,7 +90,7 @@ def train(
 
     finished = train_run(resolved)
     scores = finished.scores()
-    samples = sorted(finished.directory.eval.glob("samples/*.png"))[:3]
+    samples = sorted(finished.directory.eval.glob("samples/*.*"))[:3]
     command = shlex.join([_program(), "predict", str(finished.path), *map(str, samples)])
     accuracy = f"{scores['accuracy']:.2%} of {scores['count']} images"
     print(f"test accuracy {accuracy}, loss {scores['loss']:.4f}")

@@ -1,4 +1,4 @@
-"""Batches of an image set in memory, in an order that is a function of seed and epoch.
+"""Batches of images, in an order that is a function of seed and epoch.
 
 Axes: b batch, c channels, h w pixels.
 """
@@ -12,6 +12,7 @@ from torch import Tensor
 from allmlp.data.augment import Warp, warp_images
 from allmlp.data.image_set import ImageSet
 from allmlp.data.preprocess import Preprocess
+from allmlp.data.stream import ImageStream
 
 __all__ = ["epoch_generator", "iterate_batches"]
 
@@ -29,17 +30,17 @@ def epoch_generator(seed: int, epoch: int, purpose: str) -> torch.Generator:
 
 
 def iterate_batches(
-    data: ImageSet,
+    data: ImageSet | ImageStream,
     preprocess: Preprocess,
     batch_size: int,
     *,
     shuffle: tuple[int, int] | None = None,
     warp: Warp | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield normalised images (b, c, h, w) and labels (b,), every example once.
+    """Yield normalised images (b, c, h, w) and labels (b,), every intact example once.
 
     Args:
-        data: on the device that the batches shall be on.
+        data: in memory or streamed, on the device that the batches shall be on.
         preprocess: the normalisation.
         batch_size: b; the last batch holds what remains.
         shuffle: (seed, epoch) of a random order; None keeps the order of the data.
@@ -53,9 +54,7 @@ def iterate_batches(
         order = torch.randperm(count, generator=epoch_generator(*shuffle, "order"))
         if warp:
             warps = warp.draw(count, epoch_generator(*shuffle, "warp"))
-    for chosen in order.split(batch_size):
-        index = chosen.to(data.images.device)
-        images = data.images[index]
+    for chosen, images, labels in data.read(order.split(batch_size)):
         if warps is not None:
             images = warp_images(images, warps[chosen])
-        yield preprocess.normalize(images), data.labels[index]
+        yield preprocess.normalize(images), labels

@@ -5,7 +5,8 @@ import torch
 from sklearn.datasets import load_digits as load_sklearn_digits
 from sklearn.model_selection import train_test_split
 
-from allmlp.data.image_set import ImageSet, Splits
+from allmlp.data.image_set import ImageSet
+from allmlp.data.split import Splits
 
 __all__ = ["load_digits"]
 
@@ -37,4 +38,6 @@ def load_digits() -> Splits:
     train, val = train_test_split(
         rest, test_size=0.125, stratify=labels[rest], random_state=SPLIT_SEED
     )
-    return Splits(*(ImageSet(images[i], labels[i], classes) for i in (train, val, test)))
+    whole = ImageSet(images, labels, classes)
+    parts = [whole.take(torch.from_numpy(index)) for index in (train, val, test)]
+    return Splits(parts[0], parts[1], parts[2])

@@ -3,6 +3,7 @@
 Axes: n images, c channels, h w pixels.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-__all__ = ["ImageSet", "Splits"]
+__all__ = ["ImageSet"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +30,19 @@ class ImageSet:
         """Channels of every image."""
         return self.images.shape[1]
 
+    def take(self, index: Int64[Tensor, " m"]) -> "ImageSet":
+        """The images at these positions, in this order."""
+        return ImageSet(self.images[index], self.labels[index], self.classes)
+
     def to(self, device: torch.device | str) -> "ImageSet":
         """The same set with its tensors on `device`."""
         return ImageSet(self.images.to(device), self.labels.to(device), self.classes)
+
+    def read(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """For each batch of positions: the positions, images as bytes, and labels."""
+        for chosen in batches:
+            index = chosen.to(self.images.device)
+            yield chosen, self.images[index], self.labels[index]
 
     def resize(self, img_size: tuple[int, int]) -> "ImageSet":
         """The same set at another size (height, width), by antialiased bilinear interpolation."""
@@ -42,21 +53,14 @@ class ImageSet:
 
     def channel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of each channel, of pixels scaled to [0, 1]."""
-        pixels = self.images.double() / 255
-        mean = pixels.mean(dim=(0, 2, 3))
-        # a constant channel carries nothing: 1 keeps it at zero instead of dividing by zero
-        std = pixels.std(dim=(0, 2, 3), correction=0)
-        return tuple(mean.tolist()), tuple(torch.where(std > 0, std, 1.0).tolist())
-
-
-@dataclass(frozen=True, eq=False)
-class Splits:
-    """Parts with disjoint purposes: fit on `train`, choose on `val`, report on `test`."""
-
-    train: ImageSet
-    val: ImageSet
-    test: ImageSet
-
-    def part(self, name: str) -> ImageSet:
-        """The part called `train`, `val` or `test`."""
-        return {"train": self.train, "val": self.val, "test": self.test}[name]
+        mean, std = [], []
+        for channel in self.images.unbind(1):
+            # a histogram: exact, and no copy of the pixels as floats
+            counts = torch.bincount(channel.flatten(), minlength=256).double().cpu()
+            levels = torch.arange(256, dtype=torch.float64) / 255
+            middle = (counts * levels).sum() / counts.sum()
+            spread = ((counts * (levels - middle) ** 2).sum() / counts.sum()).sqrt()
+            mean.append(middle.item())
+            # a constant channel carries nothing: 1 keeps it at zero instead of dividing by zero
+            std.append(spread.item() if (counts > 0).sum() > 1 else 1.0)
+        return tuple(mean), tuple(std)

@@ -38,9 +38,18 @@ class RunConfig:
 class DataConfig:
     """What is learned from."""
 
-    source: str = _option("digits", "name of a data set")
+    source: str = _option("digits", "name of a data set, or path of a folder, zip, npz or csv")
     img_size: int | tuple[int, int] | None = _option(
         None, "pixels, side or [height, width]; by default the model's"
+    )
+    max_broken: float = _option(
+        0.01, "share of images that may be unreadable (at least one may); 0 stops at the first"
+    )
+    cache_gib: float = _option(
+        2.0, "size of a decoded part up to which it is kept in memory; larger ones are streamed"
+    )
+    workers: int | None = _option(
+        None, "processes that decode; by default one for each core; changes no result"
     )
 
 

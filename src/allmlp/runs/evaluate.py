@@ -1,7 +1,7 @@
 """Score a run: predict once, keep the predictions, let scikit-learn count."""
 
 import io
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
@@ -9,7 +9,7 @@ from PIL import Image
 from sklearn.metrics import accuracy_score, log_loss
 from torch import Tensor
 
-from allmlp.data import ImageSet, load_source
+from allmlp.data import ImageFiles, ImageSet, load_source, source_stem
 from allmlp.files import replace_file
 from allmlp.runs.run import Run
 
@@ -17,23 +17,28 @@ __all__ = ["evaluate_run", "save_samples"]
 
 
 def evaluate_run(
-    run: Run, source: str | None = None, part: Literal["train", "val", "test"] = "test"
+    run: Run, source: str | None = None, part: Literal["train", "val", "test", "all"] = "test"
 ) -> dict[str, Any]:
     """Score a run on a part of some data and keep the result in the run directory.
+
+    Classes are matched by name; the data may have fewer of them than the run. Images that cannot be
+    read are left out as in training.
 
     `eval/scores.json` and `eval/predictions.npz` (probabilities (n, k), labels (n,), classes) hold
     the test part of the run's own data; anything else goes to `eval/SOURCE-PART/`.
 
     Args:
         run: a finished run.
-        source: name of the data; None for what the run was trained on.
+        source: name or path of the data; None for what the run was trained on.
         part: of the data.
 
     Returns:
-        source, part, count, loss (cross-entropy in nats) and accuracy (fraction).
+        source, part, count, skipped (unreadable images), loss (cross-entropy in nats) and accuracy
+        (fraction).
 
     Raises:
-        AllmlpError: unknown data, or data with other classes or channels.
+        AllmlpError: unknown data, data with other classes or channels, or too many images that
+            cannot be read.
         OSError: the run directory cannot be written.
     """
     own = run.config.data.source
@@ -44,13 +49,14 @@ def evaluate_run(
     scores = {
         "source": source,
         "part": part,
-        "count": len(data),
+        "count": len(truth),
+        "skipped": len(data) - len(truth),
         "loss": float(log_loss(truth, probabilities, labels=range(len(run.classes)))),
         "accuracy": float(accuracy_score(truth, probabilities.argmax(axis=1))),
     }
     folder = run.directory.eval
     if (source, part) != (own, "test"):
-        folder = folder / f"{source}-{part}"
+        folder = folder / f"{source_stem(source)}-{part}"
     folder.mkdir(parents=True, exist_ok=True)
     run.directory.write_json(folder / "scores.json", scores)
     with replace_file(folder / "predictions.npz") as file:
@@ -60,21 +66,28 @@ def evaluate_run(
     return scores
 
 
-def save_samples(run: Run, data: ImageSet, limit: int = 10) -> list[Path]:
-    """Keep the first image of each of the first classes as PNG, for a first try at predicting.
+def save_samples(run: Run, data: ImageSet | ImageFiles, limit: int = 10) -> list[Path]:
+    """Keep the first image of each of the first classes, for a first try at predicting.
+
+    Files are copied as they are, tensors become PNG.
 
     Returns:
-        The files, `eval/samples/NUMBER.png` with the number of the class.
+        The files, `eval/samples/NUMBER.SUFFIX` with the number of the class.
     """
     folder = run.directory.eval / "samples"
     folder.mkdir(parents=True, exist_ok=True)
-    files = []
+    written = []
     for label in data.labels.unique().tolist()[:limit]:
         first = int((data.labels == label).nonzero()[0])
-        files.append(folder / f"{label}.png")
-        with replace_file(files[-1]) as file:
-            file.write(_png(data.images[first]))
-    return files
+        if isinstance(data, ImageFiles):
+            name = data.names[first]
+            suffix, content = PurePosixPath(name).suffix, data.reader.read(name)
+        else:
+            suffix, content = ".png", _png(data.images[first])
+        written.append(folder / f"{label}{suffix}")
+        with replace_file(written[-1]) as file:
+            file.write(content)
+    return written
 
 
 def _png(image: Tensor) -> bytes:

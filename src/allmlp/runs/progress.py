@@ -18,6 +18,8 @@ class Display(Protocol):
 
     def close(self) -> None: ...
 
+    def note(self, text: str) -> None: ...
+
     def step(self, report: StepReport) -> None: ...
 
     def epoch(self, epoch: int, val: dict[str, float], best: bool) -> None: ...
@@ -27,6 +29,9 @@ class Silent:
     """Shows nothing."""
 
     def close(self) -> None:
+        """Nothing."""
+
+    def note(self, text: str) -> None:
         """Nothing."""
 
     def step(self, report: StepReport) -> None:
@@ -46,6 +51,10 @@ class PlainLines(Silent):
         self.total_steps = total_steps
         self.started = self.printed = time.monotonic()
         self.last: StepReport | None = None
+
+    def note(self, text: str) -> None:
+        """A line of its own."""
+        self._print(text)
 
     def step(self, report: StepReport) -> None:
         """Keep the report for the epoch's line; print it alone if the epoch takes long."""
@@ -93,6 +102,10 @@ class ProgressBar(Silent):
     def close(self) -> None:
         """Leave the terminal as it was found."""
         self.bar.stop()
+
+    def note(self, text: str) -> None:
+        """A line above the bar."""
+        self.bar.console.print(text, markup=False, highlight=False)
 
     def step(self, report: StepReport) -> None:
         """Move the bar."""

@@ -4,7 +4,7 @@ Axes: n examples, c channels, h w pixels, k classes.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ from jaxtyping import Float, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
-from allmlp.data import ImageSet, Preprocess, iterate_batches
-from allmlp.errors import AllmlpError
+from allmlp.data import ImageFiles, ImageSet, ImageStream, Preprocess, iterate_batches
+from allmlp.errors import AllmlpError, listing
 from allmlp.models.contract import VisionModel
 from allmlp.runs.config import Config
 from allmlp.runs.config_tree import build_config, read_yaml
 from allmlp.runs.directory import RunDirectory
+from allmlp.runs.images import prepare_images
 from allmlp.training import autocast_dtype, choose_device
 from allmlp.zoo.stored import read_stored
 
@@ -105,34 +106,40 @@ class Run:
         labels = torch.zeros(len(pixels), dtype=torch.int64)
         return self._predict(ImageSet(pixels, labels, self.classes))[0]
 
-    def predict_set(self, data: ImageSet) -> tuple[Predictions, Int64[Tensor, " n"]]:
-        """Predictions for every example of a data set in order, and its labels on the CPU.
+    def predict_set(self, data: ImageSet | ImageFiles) -> tuple[Predictions, Int64[Tensor, " n"]]:
+        """Predictions for every readable example in order, and their labels on the CPU.
+
+        Classes are matched by name; labels are indices into the run's classes.
 
         Raises:
-            AllmlpError: the set has other classes or channels than the model.
+            AllmlpError: the data has classes that the model does not know, or a set has other
+                channels; or too many images cannot be read.
         """
-        if data.classes != self.classes:
+        if unknown := [name for name in data.classes if name not in self.classes]:
             raise AllmlpError(
-                f"the model knows {_listing(self.classes)}, the data has {_listing(data.classes)}; "
-                "evaluate on data with the same classes"
+                f"the model knows {len(self.classes)} classes ({listing(self.classes)}), the data "
+                f"has others: {listing(unknown)}; evaluate on data with the same classes"
             )
-        if data.in_chans != self.preprocess.in_chans:
+        if isinstance(data, ImageSet) and data.in_chans != self.preprocess.in_chans:
             raise AllmlpError(
                 f"the model takes {self.preprocess.in_chans} image channels, the data has "
                 f"{data.in_chans}"
             )
-        return self._predict(data.resize(self.preprocess.img_size))
+        number = torch.tensor([self.classes.index(name) for name in data.classes])
+        relabelled = replace(data, labels=number[data.labels], classes=self.classes)
+        return self._predict(prepare_images(relabelled, self.preprocess, self.config.data))
 
     @torch.inference_mode()
-    def _predict(self, data: ImageSet) -> tuple[Predictions, Int64[Tensor, " n"]]:
+    def _predict(self, data: ImageSet | ImageStream) -> tuple[Predictions, Int64[Tensor, " n"]]:
         dtype = autocast_dtype(self.config.run.precision, self.device)
-        parts = []
+        probabilities, labels = [], []
         batch_size = self.config.train.batch_size
-        for images, _ in iterate_batches(data.to(self.device), self.preprocess, batch_size):
+        for images, truth in iterate_batches(data.to(self.device), self.preprocess, batch_size):
             with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
                 logits = self.model(images)
-            parts.append(logits.float().softmax(dim=1).cpu())
-        return Predictions(torch.cat(parts), self.classes), data.labels.cpu()
+            probabilities.append(logits.float().softmax(dim=1).cpu())
+            labels.append(truth.cpu())
+        return Predictions(torch.cat(probabilities), self.classes), torch.cat(labels)
 
     def _as_bytes(self, images: Any) -> UInt8[Tensor, "n c h w"]:
         if isinstance(images, np.ndarray):
@@ -178,8 +185,3 @@ def load_run(path: str | Path, *, device: str = "auto") -> Run:
     return Run(
         directory, config, stored.build(), stored.preprocess, stored.classes, choose_device(device)
     )
-
-
-def _listing(classes: tuple[str, ...]) -> str:
-    shown = ", ".join(classes[:5]) + (", …" if len(classes) > 5 else "")
-    return f"{len(classes)} classes ({shown})"

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -13,7 +13,7 @@ import torch
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from allmlp.data import Preprocess, Splits, Warp, iterate_batches, load_source
+from allmlp.data import Preprocess, Warp, iterate_batches, load_source, source_stem
 from allmlp.errors import AllmlpError, check_integers, check_rates
 from allmlp.files import write_text
 from allmlp.models.contract import VisionModel
@@ -22,6 +22,7 @@ from allmlp.runs.config import Config
 from allmlp.runs.config_tree import resolve_config, to_yaml
 from allmlp.runs.directory import RunDirectory
 from allmlp.runs.evaluate import evaluate_run, save_samples
+from allmlp.runs.images import TrainImages, check_data, prepare_training
 from allmlp.runs.progress import Display, Silent, choose_display
 from allmlp.runs.run import Run, load_run
 from allmlp.training import (
@@ -81,6 +82,7 @@ def _check(config: Config) -> None:
         batch_size=train.batch_size,
         log_every=train.log_every,
     )
+    check_data(config.data)
     Warp(**asdict(config.augment))  # checks itself
     check_rates("train", label_smoothing=train.label_smoothing)
     for name, value in {"lr": train.lr, "clip": train.clip}.items():
@@ -100,19 +102,25 @@ def _train(config: Config, device: torch.device, progress: bool) -> Run:
     # whatever can be wrong with data or model is found before the folder is made
     splits = load_source(config.data.source)
     classes = splits.train.classes
-    model, preprocess = build_for_data(config, len(classes), splits.train.in_chans)
-    if preprocess is None:
-        mean, std = splits.train.channel_statistics()
-        preprocess = Preprocess(
-            img_size=model.config.img_size, in_chans=model.config.in_chans, mean=mean, std=std
-        )
+    model, learned = build_for_data(config, len(classes), splits.train.in_chans)
+    channels = model.config.in_chans
+    preprocess = learned or Preprocess(
+        img_size=model.config.img_size,
+        in_chans=channels,
+        mean=(0.0,) * channels,
+        std=(1.0,) * channels,
+    )
+    images = prepare_training(splits, preprocess, config.data)
+    if learned is None:
+        mean, std = images.train.channel_statistics()
+        preprocess = replace(preprocess, mean=mean, std=std)
 
-    stem = f"{config.data.source}-{config.model.name}"
+    stem = f"{source_stem(config.data.source)}-{config.model.name}"
     directory = RunDirectory.create(config.run.dir, stem)
     try:
         write_text(directory.config, to_yaml(config))
         write_record(directory.path, config.model.name, model, preprocess, classes)
-        _fit(config, directory, model.to(device), preprocess, splits, device, progress)
+        _fit(config, directory, model.to(device), preprocess, images, device, progress)
     except BaseException as e:
         # a run without a model is of no use; one with a model stays, and can be loaded
         if not directory.weights.is_file():
@@ -132,13 +140,12 @@ def _fit(
     directory: RunDirectory,
     model: VisionModel,
     preprocess: Preprocess,
-    splits: Splits,
+    images: TrainImages,
     device: torch.device,
     progress: bool,
 ) -> None:
     train, seed = config.train, config.run.seed
-    train_set = splits.train.resize(preprocess.img_size).to(device)
-    val_set = splits.val.resize(preprocess.img_size).to(device)
+    train_set, val_set = images.train.to(device), images.val.to(device)
     steps_per_epoch = ceil(len(train_set) / train.batch_size)
     total_steps = steps_per_epoch * train.epochs
 
@@ -162,6 +169,8 @@ def _fit(
     display: Display = choose_display(train.epochs, total_steps) if progress else Silent()
     best = 0.0
     with closing(display):
+        for note in images.notes:
+            display.note(note)
         for epoch in range(train.epochs):
             batches = iterate_batches(
                 train_set,
@@ -203,3 +212,5 @@ def _fit(
             if improved:
                 save_checkpoint(directory.best, state)
                 write_weights(directory.path, model.state_dict())
+        if images.broken.reasons:
+            display.note(str(images.broken))

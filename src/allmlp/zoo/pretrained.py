@@ -171,6 +171,8 @@ def _record_preprocess(record: WeightRecord) -> Preprocess:
         in_chans=3,
         mean=record.mean,
         std=record.std,
+        interpolation=record.interpolation,
+        crop=record.crop,
     )
 
 
@@ -183,6 +185,8 @@ def _hub_preprocess(config: Mapping[str, Any], weights: Weights) -> Preprocess |
             in_chans=weights.config.in_chans,
             mean=tuple(map(float, stated["mean"])),
             std=tuple(map(float, stated["std"])),
+            interpolation=stated.get("interpolation", "bilinear"),
+            crop=float(stated.get("crop_pct", 1.0)),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

@@ -1,0 +1,204 @@
+"""Image files as batches: decoded once into memory if they are few, streamed by workers if not.
+
+Both give the same batches, whatever the number of workers.
+
+Axes: b batch, c channels, h w pixels.
+"""
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from allmlp.data.image_files import ImageFiles
+from allmlp.data.image_set import ImageSet
+from allmlp.data.preprocess import Preprocess
+from allmlp.data.split import Images
+from allmlp.errors import AllmlpError, listing
+
+__all__ = ["BrokenImages", "ImageStream", "prepare"]
+
+# of 224 pixels square: the mean of as many images is within 0.01 of that of all
+_SAMPLED = 2000
+
+# what a worker hands over at once when everything is decoded
+_CHUNK = 64
+
+
+class BrokenImages:
+    """Which images could not be read and why, and when there are too many of them.
+
+    Args:
+        total: images there are.
+        share: of them that may be broken; at least one may if it is above 0. With 0 the first
+            broken image is an error.
+    """
+
+    def __init__(self, total: int, share: float):
+        self.limit = max(1, math.floor(share * total)) if share > 0 else 0
+        self.total = total
+        self.reasons: dict[str, str] = {}
+
+    def add(self, name: str, reason: str) -> None:
+        """Note a broken image; the same one twice counts once.
+
+        Raises:
+            AllmlpError: these are too many.
+        """
+        self.reasons[name] = reason
+        if len(self.reasons) <= self.limit:
+            return
+        allowed = f"{self.limit} of {self.total} may be broken" if self.limit else "none may be"
+        raise AllmlpError(
+            f"cannot read {len(self.reasons)} images, {allowed}: {listing(self._described())}; "
+            "repair or remove them, or allow more with --data.max_broken"
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.reasons)} of {self.total} images cannot be read and are left out: "
+            f"{listing(self._described())}"
+        )
+
+    def _described(self) -> list[str]:
+        return [f"{name} ({reason})" for name, reason in self.reasons.items()]
+
+
+@dataclass(frozen=True, eq=False)
+class ImageStream:
+    """Image files that are decoded whenever they are read.
+
+    Broken images are left out of their batch.
+    """
+
+    files: ImageFiles
+    preprocess: Preprocess
+    workers: int  # processes that decode; 0 decodes here
+    broken: BrokenImages
+    device: torch.device | str = "cpu"  # of what is read
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @property
+    def labels(self) -> Tensor:
+        """Indices into classes, of all files (n,)."""
+        return self.files.labels
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Their names."""
+        return self.files.classes
+
+    def channel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """As of an `ImageSet`, from 2,000 images at most, evenly spaced."""
+        step = max(1, len(self) // _SAMPLED)
+        sample = self.files.take(torch.arange(0, len(self), step))
+        return _decode_all(replace(self, files=sample)).channel_statistics()
+
+    def to(self, device: torch.device | str) -> "ImageStream":
+        """The same stream with its batches on `device`."""
+        return replace(self, device=device)
+
+    def read(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """For each batch of positions: the positions, images as bytes, and labels.
+
+        Raises:
+            AllmlpError: too many broken images.
+        """
+        loader = DataLoader(
+            _Decoder(self.files, self.preprocess),
+            batch_sampler=[batch.tolist() for batch in batches],
+            num_workers=self.workers,
+            collate_fn=_collate,
+            # or the loader would draw from torch's global state
+            generator=torch.Generator(),
+        )
+        for chosen, images, broken in loader:
+            for name, reason in broken:
+                self.broken.add(name, reason)
+            if len(chosen):
+                labels = self.files.labels[chosen]
+                yield chosen, images.to(self.device), labels.to(self.device)
+
+
+def prepare(
+    images: Images,
+    preprocess: Preprocess,
+    *,
+    broken: BrokenImages,
+    cache_gib: float,
+    workers: int | None = None,
+) -> ImageSet | ImageStream:
+    """Images at the model's size: in memory if they fit, else a stream.
+
+    Args:
+        images: sets are resized as they are, files decoded by `preprocess`.
+        preprocess: size, channels and resampling; mean and deviation are not used.
+        broken: told of unreadable images.
+        cache_gib: 2^30 bytes of decoded pixels up to which files are decoded once.
+        workers: processes that decode; None takes one for each core, 8 at most, and none for a few
+            images.
+
+    Raises:
+        AllmlpError: too many broken images, or none that is intact.
+    """
+    if isinstance(images, ImageSet):
+        return images.resize(preprocess.img_size)
+    if workers is None:
+        # starting processes takes as long as decoding a hundred photographs
+        workers = min(8, os.cpu_count() or 1) if len(images) > 500 else 0
+    stream = ImageStream(images, preprocess, workers, broken)
+    height, width = preprocess.img_size
+    if len(images) * preprocess.in_chans * height * width > cache_gib * 2**30:
+        return stream
+    return _decode_all(stream)
+
+
+def _decode_all(stream: ImageStream) -> ImageSet:
+    preprocess = stream.preprocess
+    pixels = torch.empty(len(stream), preprocess.in_chans, *preprocess.img_size, dtype=torch.uint8)
+    intact = torch.zeros(len(stream), dtype=torch.bool)
+    for chosen, images, _ in stream.read(torch.arange(len(stream)).split(_CHUNK)):
+        pixels[chosen] = images
+        intact[chosen] = True
+    if not intact.any():
+        raise AllmlpError(f"no intact image among {len(stream)}: {stream.broken}")
+    if not intact.all():
+        pixels = pixels[intact]
+    return ImageSet(pixels, stream.labels[intact], stream.classes)
+
+
+class _Decoder(Dataset[tuple[int, Tensor | None, tuple[str, str] | None]]):
+    """Position to decoded image, or to the name and reason of a broken one."""
+
+    def __init__(self, files: ImageFiles, preprocess: Preprocess):
+        self.files = files
+        self.preprocess = preprocess
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> tuple[int, Tensor | None, tuple[str, str] | None]:
+        name = self.files.names[index]
+        try:
+            return index, self.preprocess.decode_bytes(self.files.reader.read(name)), None
+        except AllmlpError as e:
+            return index, None, (name, str(e))
+        except OSError as e:
+            return index, None, (name, e.strerror or str(e))
+
+
+def _collate(
+    items: list[tuple[int, Tensor | None, tuple[str, str] | None]],
+) -> tuple[Tensor, Tensor, list[tuple[str, str]]]:
+    """Positions and images of the intact ones, and the broken ones."""
+    intact = [(index, image) for index, image, _ in items if image is not None]
+    broken = [reason for _, _, reason in items if reason is not None]
+    chosen = torch.tensor([index for index, _ in intact], dtype=torch.int64)
+    images = torch.stack([image for _, image in intact]) if intact else torch.empty(0)
+    return chosen, images, broken
