@@ -71,6 +71,15 @@ def test_floats_are_read_as_the_rationals_they_are() -> None:
     assert identity.exact([0.1])[0] == Fraction(0.1) != Fraction(1, 10)
 
 
+@pytest.mark.parametrize(
+    "X", [[2**60 + 1, 0.5], [2**63 + 1, -1], [np.int64(2**60 + 1), Fraction(1, 3)]]
+)
+def test_numbers_of_two_kinds_in_one_list_are_not_rounded(X: Any) -> None:
+    identity = ExactNet([([[1]], [0])])
+    assert identity.exact(X)[0] == int(X[0])
+    assert identity.exact(X)[1] == X[1]
+
+
 def test_sizes_count_zeros_too() -> None:
     net = ExactNet([([[0, 0]] * 3, [0] * 3), ([[0, 0, 0]], [0])])
     assert (net.width, net.depth, net.parameters) == (3, 2, 2 * 3 + 3 + 3 + 1)

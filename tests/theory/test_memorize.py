@@ -269,6 +269,15 @@ class TestDegenerateInput:
         for method in ("staircase", "interpolation"):
             assert memorize_exact(X, [0, 1, 0], method=method)(X).tolist() == [0, 1, 0]
 
+    def test_integers_beyond_float64_are_refused_or_exact(self) -> None:
+        X = [[2**60], [2**60 + 1]]
+        with pytest.raises(AllmlpError, match=r"X holds .* memorize_exact"):
+            memorize(X, [0, 1])
+        with pytest.raises(AllmlpError, match=r"y holds .* memorize_exact"):
+            memorize([[0.0], [1.0]], [2**60, 2**60 + 1])
+        # beside a float numpy would round them to equal points
+        assert memorize_exact([*X, [0.5]], [0, 1, 2]).certificate().holds
+
     def test_gaps_of_two_to_the_minus_forty_are_right(self) -> None:
         X = [[i * 2.0**-40] for i in range(5)] + [[1.0]]
         assert memorize(X, [0, 1, 0, 2, 1, 0])(X).tolist() == [0, 1, 0, 2, 1, 0]

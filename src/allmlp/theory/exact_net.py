@@ -221,21 +221,19 @@ def common_denominator(X: ArrayLike | Sequence[Any], dim: int) -> tuple[list[Col
     Raises:
         AllmlpError: another shape, or an entry that is no finite number.
     """
-    try:
-        points = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else np.asarray(X)
-    except ValueError:
-        raise AllmlpError(
-            f"points must be rows of {dim} numbers, but the rows have different lengths; fill them"
-        ) from None
+    if isinstance(X, torch.Tensor):
+        points = X.detach().cpu().numpy()
+    else:  # a list as it is: numpy would round ints beside floats to float64
+        points = X if isinstance(X, np.ndarray) else np.array(X, dtype=object)
     if points.ndim == 1 and dim == 1:
         points = points[:, None]
     if points.ndim != 2 or points.shape[1] != dim:
         raise AllmlpError(
             f"this network takes points of shape (n, {dim}), but got {tuple(points.shape)}; "
-            "reshape them, one row for each point"
+            "reshape them, one row of one length for each point"
         )
     try:
-        ratios = [[value.as_integer_ratio() for value in row] for row in points.tolist()]
+        ratios = [[_ratio(value) for value in row] for row in points.tolist()]
     except (AttributeError, OverflowError, ValueError) as error:
         raise AllmlpError(
             f"points must be finite numbers, but one is not ({error}); drop or replace it"
@@ -247,6 +245,12 @@ def common_denominator(X: ArrayLike | Sequence[Any], dim: int) -> tuple[list[Col
         column[:] = [row[j][0] * (denominator // row[j][1]) for row in ratios]
         columns.append(column)
     return columns, denominator
+
+
+def _ratio(value: Any) -> tuple[int, int]:
+    plain = value.item() if isinstance(value, np.generic) else value
+    ratio: tuple[int, int] = plain.as_integer_ratio()
+    return ratio
 
 
 def _affine(columns: list[Column], terms: tuple[tuple[int, int], ...], bias: int) -> Column:

@@ -265,6 +265,11 @@ def _checked(X: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[n
                 f"{name} must hold numbers in a rectangular array, but does not ({error}); "
                 "encode names as integers"
             ) from None
+        if _is_rounded(np.asarray(values), arrays[-1]):
+            raise AllmlpError(
+                f"{name} must hold numbers that float64 has room for, but {name} holds integers "
+                "beyond 2^53 that it would round; use memorize_exact, which takes them as they are"
+            )
     points, labels = arrays
     if points.ndim != 2 or labels.ndim != 1:
         raise AllmlpError(
@@ -280,6 +285,12 @@ def _checked(X: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[n
                 "drop or fill such rows"
             )
     return points, labels
+
+
+def _is_rounded(given: NDArray[Any], floats: NDArray[np.float64]) -> bool:
+    if given.dtype.kind not in "iu" or np.abs(floats).max(initial=0.0) < 2.0**53:
+        return False
+    return bool((given.astype(object) != floats.astype(object)).any())  # Python compares exactly
 
 
 def _check_lengths(num_points: int, num_labels: int) -> None:
