@@ -72,7 +72,7 @@ def _claims(net: ExactNet, n: int) -> Sequence[Claim]:
 
 
 def shallow_l1_bound(n: int, pieces: int) -> Fraction:
-    """No function of `pieces` affine pieces is closer to `T^n` in L1[0, 1] than this.
+    """No continuous function of `pieces` affine pieces is closer to `T^n` in L1[0, 1] than this.
 
     `‖T^n - g‖_1 >= 1/8 - (p + 1) / 2^(n+2)`. Proof: `T^n - 1/2` has 2^n - 1 whole lobes of
     alternating sign and area 2^-n / 4 each. `g - 1/2` changes sign at most p times, so at most p
@@ -110,7 +110,7 @@ def units_for_l1_error(n: int, error: Fraction = Fraction(1, 16), *, layers: int
         layers: hidden layers.
 
     Raises:
-        AllmlpError: error is not in [0, 1/8).
+        AllmlpError: error is not in [0, 1/8), n or layers are not positive integers.
 
     Example:
         >>> units_for_l1_error(20), 2 * 20
@@ -124,7 +124,10 @@ def units_for_l1_error(n: int, error: Fraction = Fraction(1, 16), *, layers: int
         )
     # error > 1/8 - (p+1)/2^(n+2) is what a net with less error must satisfy
     pieces = 2 ** (n + 2) * (Fraction(1, 8) - Fraction(error)) - 1
-    units = max(int(max(pieces, Fraction(0)) ** (1 / layers)) - 2, 0)  # a float root, from below
-    while (units + 1) ** layers <= pieces:
-        units += 1
-    return units
+    low, high = -1, 1  # (low + 1)^layers <= pieces < (high + 1)^layers, in integers
+    while (high + 1) ** layers <= pieces:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if (middle + 1) ** layers <= pieces else (low, middle)
+    return high
