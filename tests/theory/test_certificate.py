@@ -38,3 +38,16 @@ def test_json_keeps_fractions_as_text_and_every_claim() -> None:
 def test_an_unknown_claim_lists_the_known_ones() -> None:
     with pytest.raises(AllmlpError, match="width"):
         Certificate(THEOREM, (Claim("width", 2),))["wide"]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (Fraction(1, 8), "1/8"),
+        (Fraction(10, 3**30), "4.857e-14"),
+        (Fraction(1, 4**700), "3.614e-422"),  # below the least float
+        (Fraction(10**600, 7), "1.429e+599"),  # above the largest
+    ],
+)
+def test_rationals_of_any_size_are_shown(value: Fraction, shown: str) -> None:
+    assert shown in str(Certificate(THEOREM, (Claim("error", value),)))

@@ -269,6 +269,13 @@ class TestDegenerateInput:
         for method in ("staircase", "interpolation"):
             assert memorize_exact(X, [0, 1, 0], method=method)(X).tolist() == [0, 1, 0]
 
+    def test_gains_beyond_float64(self) -> None:
+        for method in ("staircase", "interpolation"):
+            net = memorize_exact([[0], [1e-300]], [0, 1e300], method=method)
+            assert net.exact([[0], [1e-300]]).tolist() == [0, Fraction(1e300)]
+            assert net.certificate().holds
+            assert "largest gain" in str(net.certificate())
+
     def test_integers_beyond_float64_are_refused_or_exact(self) -> None:
         X = [[2**60], [2**60 + 1]]
         with pytest.raises(AllmlpError, match=r"X holds .* memorize_exact"):

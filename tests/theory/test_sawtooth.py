@@ -65,7 +65,7 @@ def test_units_are_the_fewest_the_bound_allows(n: int, layers: Any, error: Fract
     needed = 2 ** (n + 2) * (Fraction(1, 8) - error) - 1
     assert (units + 1) ** layers > needed
     assert units == 0 or units**layers <= needed
-    if 0 < units and 0 < error:
+    if units > 0 and error > 0:
         assert shallow_l1_bound(n, (units + 1) ** layers) < error
         assert shallow_l1_bound(n, units**layers) >= error
 

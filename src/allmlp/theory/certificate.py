@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
@@ -184,6 +185,12 @@ def _plain(value: Value) -> int | float | str:
 
 def _shown(value: Value) -> str:
     if isinstance(value, Fraction):
-        # a fraction is shown as such while a reader can take it in
-        return str(value) if len(str(value)) <= 12 else f"{float(value):.4g}"
+        # a fraction is shown as such while a reader can take it in; Decimal, because a rational
+        # may lie beyond the range of floats
+        short = max(abs(value.numerator), value.denominator) < 10**8
+        return str(value) if short else f"{_decimal(value):.4g}"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def _decimal(value: Fraction) -> Decimal:
+    return Decimal(value.numerator) / Decimal(value.denominator)
