@@ -49,7 +49,7 @@ class EscapePath:
             _THEOREM,
             (
                 Claim("width", self.net.width, promised=self.net.in_features),
-                Claim("legs", legs, promised=self.net.depth + 1),
+                Claim("legs", legs, promised=self.net.depth),
                 Claim("constant legs", constant, promised=legs, relation="=="),
                 Claim("end on the boundary", end, promised=self.radius, relation="=="),
             ),
@@ -62,8 +62,8 @@ def escape_path(net: ExactNet, start: Sequence[Rational], *, radius: Rational = 
     In the cube, let l be the first layer with a unit at or below 0. Before it everything is
     affine with square matrices. Move so that this unit sinks and the others of layer l stay (or
     along a kernel): the output stays. Stop at the boundary, or where a unit of an *earlier* layer
-    reaches 0; then l falls, so there are at most depth + 1 legs. If no unit is inactive, move
-    within a level plane.
+    reaches 0; then l falls, so there are at most depth legs. If no unit is inactive, move within
+    a level plane: that counts as one layer more than the hidden ones.
 
     Args:
         net: ReLU, hidden widths at most d, one output.
