@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from allmlp.theory.narrow import NarrowRecurrence
 from allmlp.theory.projection import Runs
 
-__all__ = ["num_breakpoints", "power_of_two_below", "staircase"]
+__all__ = ["power_of_two_below", "staircase"]
 
 
 def staircase(runs: Runs, *, grid: float | None = None) -> NarrowRecurrence:
@@ -75,15 +75,6 @@ def staircase(runs: Runs, *, grid: float | None = None) -> NarrowRecurrence:
     return NarrowRecurrence(
         thresholds, signs, gains, shifts, zero[0], bool(clip[-1]), int(sign[-1]), base[-1]
     )
-
-
-def num_breakpoints(labels: NDArray[Any]) -> int:
-    """Breakpoints that the runs' labels, in this order, will cost."""
-    before, after = labels[:-1], labels[1:]
-    if len(after) == 0:
-        return 0
-    extreme = (after >= np.maximum.accumulate(before)) | (after <= np.minimum.accumulate(before))
-    return int(np.where(extreme, 1, 2).sum())
 
 
 def power_of_two_below(x: NDArray[Any]) -> NDArray[Any]:

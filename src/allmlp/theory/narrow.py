@@ -275,14 +275,26 @@ class StackedNarrowNet:
     def verify(self, X: ArrayLike, y: ArrayLike) -> Certificate:
         """The certificate, and how many labels the layers return exactly (`==`).
 
+        Args:
+            X: n points, shape (n, d).
+            y: n labels, shape (n,).
+
+        Raises:
+            AllmlpError: another number of labels than points.
+
         Example:
             >>> from allmlp.theory import memorize
             >>> net = memorize([[0.0], [1.0]], [3, 5], method="staircase")
             >>> net.verify([[0.0], [1.0]], [3, 5]).holds, net.verify([[0.0], [1.0]], [3, 4]).holds
             (True, False)
         """
-        labels = np.asarray(y)
-        right = int((self(X) == labels).sum())
+        labels, values = np.asarray(y), self(X)
+        if labels.shape != values.shape:
+            raise AllmlpError(
+                f"verify takes one label for each point, shape {values.shape}, but got "
+                f"{labels.shape}; flatten or cut the labels"
+            )
+        right = int((values == labels).sum())
         fitted = Claim("points fitted", attained=right, promised=len(labels), relation="==")
         return Certificate(self.theorem, (*self.claims, fitted), self.notes)
 
