@@ -269,6 +269,11 @@ class TestDegenerateInput:
         for method in ("staircase", "interpolation"):
             assert memorize_exact(X, [0, 1, 0], method=method)(X).tolist() == [0, 1, 0]
 
+    def test_verify_wants_one_label_for_each_point(self) -> None:
+        net = memorize([[0.0], [1.0]], [3, 3])
+        with pytest.raises(AllmlpError, match=r"shape \(2,\), but got \(2, 1\)"):
+            net.verify([[0.0], [1.0]], [[3], [3]])
+
     def test_gains_beyond_float64(self) -> None:
         for method in ("staircase", "interpolation"):
             net = memorize_exact([[0], [1e-300]], [0, 1e300], method=method)

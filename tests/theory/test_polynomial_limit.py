@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allmlp.errors import AllmlpError
-from allmlp.theory import alternation_points, polynomial_limit, relu_interpolant
+from allmlp.theory import PolynomialLimit, alternation_points, polynomial_limit, relu_interpolant
 
 
 def test_cubics_stay_an_eighth_away_from_the_absolute_value() -> None:
@@ -15,6 +15,8 @@ def test_cubics_stay_an_eighth_away_from_the_absolute_value() -> None:
     assert [16 * c for c in limit.weights] == [1, -4, 6, -4, 1]
     assert (limit.degree, limit.bound) == (3, Fraction(1, 8))
     assert limit.certificate().holds
+    wrong = PolynomialLimit(limit.points, limit.weights[::-1][1:] + limit.weights[:1], limit.values)
+    assert not wrong.certificate().holds
     # attained: |x| - x² lies in [0, 1/4]
     x = [Fraction(i, 100) for i in range(-100, 101)]
     assert max(abs(abs(t) - t * t - Fraction(1, 8)) for t in x) == Fraction(1, 8)

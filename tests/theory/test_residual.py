@@ -53,6 +53,18 @@ def test_any_shallow_network_is_a_chain_of_neurons() -> None:
     assert abs(values[:, 0].numpy() - net(points)).max() < 1e-9
 
 
+def test_a_wrong_chain_breaks_its_certificate() -> None:
+    right = residual_sawtooth(3)
+    wrong = ResidualNet(1, right.blocks[:2], right.readout, checks=right.checks)
+    certificate = wrong.certificate()
+    assert not certificate["depth"].holds
+    assert not certificate["alternating grid values"].holds
+    chain = shallow_to_residual(ExactNet(rational_layers(3, (2, 6, 1))))
+    moved = ResidualNet(2, chain.blocks, chain.readout, chain.constant + 1, checks=chain.checks)
+    assert chain.certificate().holds
+    assert not moved.certificate()["values equal"].holds
+
+
 def test_shapes_are_checked() -> None:
     with pytest.raises(AllmlpError, match="state's length"):
         ResidualNet(1, [([1, 1], [1], 0)], [1])

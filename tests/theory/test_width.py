@@ -58,6 +58,13 @@ def test_width_one_is_monotone_along_every_line(seed: int, depth: int) -> None:
     )
 
 
+def test_a_wrong_conversion_breaks_its_certificate() -> None:
+    narrow = shallow_to_narrow(ExactNet(rational_layers(2, (2, 5, 1))), radius=2)
+    *hidden, (rows, bias) = narrow.layers
+    moved = ExactNet([*hidden, (rows, [bias[0] + 1])], checks=narrow.checks)
+    assert not moved.certificate()["values equal"].holds
+
+
 @settings(deadline=None)
 @given(values=st.lists(st.integers(-5, 5), min_size=1, max_size=8))
 def test_the_monotone_limit_is_attained(values: Any) -> None:

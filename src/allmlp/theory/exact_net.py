@@ -1,6 +1,7 @@
 """Networks with rational weights, evaluated without rounding."""
 
 import math
+import random
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
@@ -15,7 +16,7 @@ from allmlp.errors import AllmlpError
 from allmlp.theory.activation import RELU, Activation
 from allmlp.theory.certificate import Certificate, Claim, Theorem
 
-__all__ = ["ExactNet", "Layer", "Rational", "common_denominator"]
+__all__ = ["ExactNet", "Layer", "Rational", "common_denominator", "random_points"]
 
 Rational = int | Fraction
 # weight rows (out_features x in_features) and bias
@@ -245,6 +246,14 @@ def common_denominator(X: ArrayLike | Sequence[Any], dim: int) -> tuple[list[Col
         column[:] = [row[j][0] * (denominator // row[j][1]) for row in ratios]
         columns.append(column)
     return columns, denominator
+
+
+def random_points(dim: int, count: int, *, radius: Rational = 1) -> list[list[Fraction]]:
+    """Rational points of [-radius, radius]^dim, the same on every call, to compare networks at."""
+    rng = random.Random(0)
+    return [
+        [Fraction(rng.randrange(-997, 998), 997) * radius for _ in range(dim)] for _ in range(count)
+    ]
 
 
 def _ratio(value: Any) -> tuple[int, int]:

@@ -61,7 +61,7 @@ class PolynomialLimit:
             (
                 Claim("degree", attained=self.degree),
                 Claim("vanishing moments", vanishing, promised=self.degree + 1, relation="=="),
-                Claim("sup error of any width", self.bound, promised=0, relation=">="),
+                Claim("sup error of any width, at least", self.bound),
             ),
         )
 

@@ -1,6 +1,6 @@
 """One neuron at a time around an identity: residual networks fold where plain ones cannot."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError, check_integers
 from allmlp.theory.certificate import Certificate, Claim, Theorem
-from allmlp.theory.exact_net import ExactNet, Rational, common_denominator
+from allmlp.theory.exact_net import ExactNet, Rational, common_denominator, random_points
 
 __all__ = ["ResidualNet", "residual_sawtooth", "shallow_to_residual"]
 
@@ -22,6 +22,7 @@ _THEOREM = Theorem(
 
 # v, u and b of `x + v relu(u·x + b)`
 Block = tuple[Sequence[Rational], Sequence[Rational], Rational]
+Check = Callable[["ResidualNet"], Sequence[Claim]]
 
 
 class ResidualNet:
@@ -32,7 +33,10 @@ class ResidualNet:
         blocks: v, u, b of each block, v and u of the state's length.
         readout: weights of the output, of the state's length.
         constant: added to the output.
-        depth_promised: blocks that the construction promises.
+        checks: each returns claims about the network; `certificate` runs them.
+
+    Raises:
+        AllmlpError: v or u of a block, or the read-out, of another length than the state.
 
     Example:
         >>> fold = ResidualNet(1, [([-2], [1], Fraction(-1, 2))], [1], 0)
@@ -47,7 +51,7 @@ class ResidualNet:
         readout: Sequence[Rational],
         constant: Rational = 0,
         *,
-        depth_promised: int | None = None,
+        checks: Sequence[Check] = (),
     ):
         size = len(readout)
         if size < in_features or any(len(v) != size or len(u) != size for v, u, _ in blocks):
@@ -59,7 +63,7 @@ class ResidualNet:
         self.blocks = tuple(blocks)
         self.readout = tuple(readout)
         self.constant = constant
-        self.depth_promised = depth_promised
+        self.checks = tuple(checks)
 
     @property
     def parameters(self) -> int:
@@ -93,14 +97,13 @@ class ResidualNet:
         return _ResidualModule(self, dtype)
 
     def certificate(self) -> Certificate:
-        """Neurons and parameters."""
+        """Runs the theorem's checks and sets them beside the sizes of this network."""
+        claims = [claim for check in self.checks for claim in check(self)]
+        named = {claim.name for claim in claims}
+        sizes = [("width", 1), ("depth", len(self.blocks)), ("parameters", self.parameters)]
         return Certificate(
             _THEOREM,
-            (
-                Claim("width", attained=1, promised=1, relation="=="),
-                Claim("depth", attained=len(self.blocks), promised=self.depth_promised),
-                Claim("parameters", attained=self.parameters),
-            ),
+            (*(Claim(name, size) for name, size in sizes if name not in named), *claims),
             ("width and depth count the neurons of a block and the blocks",),
         )
 
@@ -139,7 +142,17 @@ def residual_sawtooth(n: int) -> ResidualNet:
     """
     check_integers("residual_sawtooth", minimum=1, n=n)
     blocks: list[Block] = [([-2], [1], -Fraction(1, 2**k)) for k in range(1, n + 1)]
-    return ResidualNet(1, blocks, [2**n], depth_promised=n)
+
+    def check(net: ResidualNet) -> list[Claim]:
+        points = [Fraction(i, 2**n) for i in range(min(2**n, 1024) + 1)]
+        right = sum(value == i % 2 for i, value in enumerate(net.exact(points)))
+        return [
+            Claim("depth", len(net.blocks), promised=n, relation="=="),
+            Claim("parameters", net.parameters, promised=3 * n + 2, relation="=="),
+            Claim("alternating grid values", right, promised=len(points), relation="=="),
+        ]
+
+    return ResidualNet(1, blocks, [2**n], checks=[check])
 
 
 def shallow_to_residual(net: ExactNet) -> ResidualNet:
@@ -167,4 +180,13 @@ def shallow_to_residual(net: ExactNet) -> ResidualNet:
     blocks: list[Block] = [
         ([*[0] * d, a], [*row, 0], b) for row, b, a in zip(weight, bias, outer[0], strict=True)
     ]
-    return ResidualNet(d, blocks, [*[0] * d, 1], constant[0], depth_promised=len(blocks))
+
+    def check(chain: ResidualNet) -> list[Claim]:
+        points = random_points(d, 100)
+        equal = int((chain.exact(points) == net.exact(points)).sum())
+        return [
+            Claim("depth", len(chain.blocks), promised=net.width, relation="=="),
+            Claim("values equal", equal, promised=len(points), relation="=="),
+        ]
+
+    return ResidualNet(d, blocks, [*[0] * d, 1], constant[0], checks=[check])

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from allmlp.errors import AllmlpError, check_integers
 from allmlp.theory.certificate import Claim, Theorem
-from allmlp.theory.exact_net import ExactNet, Layer, Rational
+from allmlp.theory.exact_net import ExactNet, Layer, Rational, random_points
 
 __all__ = ["MinimalWidth", "minimal_widths", "monotone_limit", "pyramid_net", "shallow_to_narrow"]
 
@@ -85,9 +85,10 @@ def monotone_limit(values: Sequence[Rational]) -> Fraction:
         Fraction(1, 2)
     """
     fall = rise = Fraction(0)
-    for i, value in enumerate(values):
-        for later in values[i + 1 :]:
-            fall, rise = max(fall, Fraction(value - later)), max(rise, Fraction(later - value))
+    highest = lowest = Fraction(values[0]) if values else Fraction(0)
+    for value in map(Fraction, values):
+        highest, lowest = max(highest, value), min(lowest, value)
+        fall, rise = max(fall, highest - value), max(rise, value - lowest)
     return min(fall, rise) / 2
 
 
@@ -170,16 +171,21 @@ def shallow_to_narrow(net: ExactNet, *, radius: Rational) -> ExactNet:
             ([*rows, unit, [*[0] * d, outer[i - 1], 1]], [*[0] * d, shifted, 0]),
         )
     layers.append(([[*[0] * (d + 1), 1]], [constant[0] - reserve]))
+
+    def check(narrow: ExactNet) -> list[Claim]:
+        points = random_points(d, 100, radius=radius)
+        equal = int((narrow.exact(points) == net.exact(points)).sum())
+        return [
+            Claim("width", narrow.width, promised=d + 2, relation="=="),
+            Claim("depth", narrow.depth, promised=n + 2, relation="=="),
+            Claim("values equal", equal, promised=len(points), relation="=="),
+            Claim("parameters of the shallow network", net.parameters),
+        ]
+
     return ExactNet(
         layers,
         theorem=_NARROW,
-        checks=[
-            lambda narrow: [
-                Claim("width", narrow.width, promised=d + 2, relation="=="),
-                Claim("depth", narrow.depth, promised=n + 2, relation="=="),
-                Claim("parameters of the shallow network", net.parameters),
-            ]
-        ],
+        checks=[check],
         notes=[f"equal to the shallow network on [-{radius}, {radius}]^{d}"],
     )
 
