@@ -25,6 +25,7 @@ def run(*tokens: Any) -> None:
         (("memorize", "digits"), "labels returned exactly: 1,797 of 1,797"),
         (("approximate", "runge", "--error", 0.1, "--activation", "tanh"), "gaps covered"),
         (("sawtooth", 6), "one hidden layer needs at least 15"),
+        (("sawtooth", 1100), "needs at least 3.40e+330"),
         (("depth", 0.001), "fewest"),
         (("width", 2), "end on the boundary"),
         (("kolmogorov", "--families", 5), "error after round 2"),
@@ -48,7 +49,7 @@ def test_held_out_accuracy_is_printed_beside(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("memorize", "--out", tmp_path, "--format", "png")
-    assert "it memorises, it does not generalise" in capsys.readouterr().out
+    assert "memory, not generalisation" in capsys.readouterr().out
     assert (tmp_path / "memorize.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -70,6 +71,12 @@ def test_a_csv_file_with_real_labels_is_interpolated(
         ("a,b\n1,x\n", (), "encode names"),
         ("a,b\n1,2\n", ("--target", "c"), "unknown column"),
         ("a,b\n", (), "at least one row"),
+        ("", (), "has 0 lines"),
+        ("\n\n", (), "has 0 lines"),
+        ("a\n1\n", (), "two or more columns"),
+        ("a,b\n1,2\n\n1,2,3\n", (), "line 4 has 3 cells"),
+        ("a,b\n1,2\n1,\n", (), "line 3 holds ''"),
+        (b"\xff\xfea,b\n1,2\n", (), "UTF-8"),
     ],
 )
 def test_files_that_cannot_be_used(
@@ -77,9 +84,29 @@ def test_files_that_cannot_be_used(
 ) -> None:
     path = tmp_path / "table.csv"
     if content is not None:
-        path.write_text(content)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(AllmlpError, match=message):
         run("memorize", path, "--out", tmp_path, *arguments)
+
+
+def test_a_file_from_a_spreadsheet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(b"\xef\xbb\xbflabel,x\r\n1,0\r\n0,1\r\n")
+    run("memorize", path, "--target", "label", "--out", tmp_path)
+    assert "labels returned exactly: 2 of 2" in capsys.readouterr().out
+
+
+def test_one_input_has_widths_but_no_path(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("width", 1, "--out", tmp_path)
+    assert "monotone" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_many_families(tmp_path: Path) -> None:
+    with pytest.raises(AllmlpError, match="5 to 30"):
+        run("kolmogorov", "--families", 31, "--out", tmp_path)
 
 
 def test_an_unknown_function() -> None:

@@ -1,5 +1,6 @@
 """`allmlp theory …`: build a network that a theorem promises, and print its certificate."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -51,6 +52,9 @@ def memorize(
 
     X, y = _table(data, target)
     net = build(X, y, method=method, directions=directions, seed=seed)
+    if len(y) > 3000 and not isinstance(net, StackedNarrowNet):
+        minutes = len(y) ** 2 / 5e7  # 20 s for 4,000 points, and quadratic
+        print(f"checking {len(y):,} labels in rationals: about {minutes:.1f} minutes", flush=True)
     certificate = net.verify(X, y) if isinstance(net, StackedNarrowNet) else net.certificate()
     print(certificate)
     fitted = int(certificate["points fitted"].attained)
@@ -64,8 +68,8 @@ def memorize(
         values, counts = np.unique(y[kept], return_counts=True)
         chance = float((y[held_out] == values[counts.argmax()]).mean())
         print(
-            f"held-out accuracy of the same construction on 80 %: {accuracy:.1%} "
-            f"(always the commonest label: {chance:.1%}): it memorises, it does not generalise"
+            f"held-out accuracy of the same construction on 80 %: {accuracy:.1%}; always the "
+            f"commonest label: {chance:.1%}. The theorem promises memory, not generalisation"
         )
     figure = draw_memorizer(net, X, y) if isinstance(net, StackedNarrowNet) else None
     _write("memorize", certificate, figure, out, format)
@@ -83,7 +87,7 @@ def approximate(
     """Approximate a function on [0, 1] by one hidden layer, with the error promised beforehand.
 
     Args:
-        function: `wave` (|sin 3x|), `square`, `root` (of x + 0.01) or `runge`.
+        function: `wave` (|sin 6x|), `square`, `root` (of x + 0.01) or `runge`.
         error: largest error allowed.
         activation: relu, leaky_relu, hard_sigmoid, sigmoid or tanh.
         out: folder for the certificate (JSON) and the picture.
@@ -96,7 +100,7 @@ def approximate(
 
     # each with a Lipschitz constant on [0, 1]
     functions: dict[str, Any] = {
-        "wave": (lambda x: np.abs(np.sin(3 * x)), 3.0),
+        "wave": (lambda x: np.abs(np.sin(6 * x)), 6.0),
         "square": (np.square, 2.0),
         "root": (lambda x: np.sqrt(x + 0.01), 5.0),
         # 1 / (1 + 25 t²) with t = 2x - 1, steepest at t² = 1/75
@@ -129,7 +133,8 @@ def sawtooth(n: int = 10, *, out: Path = _OUT, format: Format = "svg") -> None:
     print(certificate)
     print(
         f"\nL1 error below 1/16: this network has {2 * n} hidden units; one hidden layer needs at "
-        f"least {units_for_l1_error(n):,}, two layers {units_for_l1_error(n, layers=2):,} each"
+        f"least {_count(units_for_l1_error(n))}, two layers "
+        f"{_count(units_for_l1_error(n, layers=2))} each"
     )
     _write("sawtooth", certificate, draw_sawtooth(min(n, 4)), out, format)
 
@@ -166,7 +171,7 @@ def width(
     """List the least widths that are dense, and walk out of a narrow network on a constant path.
 
     Args:
-        dim: inputs, at least 2 for the path.
+        dim: inputs; 2 or more for the path, 2 for its picture.
         dim_out: outputs, for the list.
         seed: of the narrow network's weights; in the plane, the default turns twice.
         out: folder for the certificate (JSON) and the picture.
@@ -178,10 +183,14 @@ def width(
     from allmlp.theory import ExactNet, escape_path, minimal_widths
     from allmlp.theory.pictures import draw_escape
 
+    rows = minimal_widths(dim, dim_out)
     print(f"least widths for functions from R^{dim} to R^{dim_out}")
-    for row in minimal_widths(dim, dim_out):
+    for row in rows:
         least = f"= {row.lower}" if row.lower == row.upper else f">= {row.lower}"
         print(f"  {row.space:<29} {row.activation:<14} {least:<6} {row.source}")
+    if dim == 1:
+        print("\none input: networks of width 1 are monotone, so there is no path to walk")
+        return
     rng = random.Random(seed)
 
     def weight() -> Fraction:
@@ -205,19 +214,24 @@ def kolmogorov(
     """Run the first rounds of Kolmogorov's proof on a function of two variables.
 
     Args:
-        families: outer functions; the theorem needs 5, more converge sooner.
+        families: outer functions, 5 to 30; the theorem needs 5, more converge sooner.
         seed: of the points at which errors are measured.
         out: folder for the certificate (JSON) and the picture.
         format: of the picture.
     """
     import numpy as np
 
+    if families > 30:
+        raise AllmlpError(
+            f"kolmogorov takes 5 to 30 families here, but got {families}; "
+            "allmlp.theory.inner_functions takes more, with finer grids"
+        )
     from allmlp.theory import inner_functions, superpose
     from allmlp.theory.pictures import draw_kolmogorov
 
     sums = superpose(
         lambda x: np.sin(3 * x[:, 0]) * np.cos(2 * x[:, 1]) + x[:, 0] * x[:, 1],
-        inner_functions(families=families),
+        inner_functions((6, max(300, 24 * families)), families=families),
         seed=seed,
     )
     certificate = sums.certificate()
@@ -241,21 +255,46 @@ def _table(data: str, target: str | None) -> tuple[Any, Any]:
         raise AllmlpError(
             f"DATA must be `digits` or a CSV file, but {data!r} is neither; check the path"
         )
-    with path.open(newline="") as file:
-        header, *rows = [row for row in csv.reader(file) if row]
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:  # Excel writes a mark in front
+            reader = csv.reader(file)
+            lines = [(reader.line_num, row) for row in reader if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise AllmlpError(
+            f"{path} must be a CSV file in UTF-8, but cannot be read ({error}); "
+            "export it as one from the program that made it"
+        ) from None
+    if len(lines) < 2 or len(lines[0][1]) < 2:
+        raise AllmlpError(
+            f"{path} must hold a header of two or more columns and at least one row below it, but "
+            f"has {len(lines)} lines with text; add a header, features and a label column"
+        )
+    (_, header), *rows = lines
     column = target if target is not None else header[-1]
     check_choice("column", column, header)
-    try:
-        values = np.array(rows, dtype=np.float64)
-    except ValueError as error:
-        raise AllmlpError(
-            f"{path} must hold numbers in every cell below its header, but does not ({error}); "
-            "encode names as integers and fill gaps"
-        ) from None
-    if values.size == 0:
-        raise AllmlpError(f"{path} must hold at least one row below its header, but has none")
+    for line, row in rows:
+        bad = [cell for cell in row if not _is_number(cell)]
+        if bad or len(row) != len(header):
+            fact = f"line {line} holds {bad[0]!r}" if bad else f"line {line} has {len(row)} cells"
+            raise AllmlpError(
+                f"{path} must hold {len(header)} numbers on every line below its header, but "
+                f"{fact}; encode names as integers and fill gaps"
+            )
+    values = np.array([row for _, row in rows], dtype=np.float64)
     at = header.index(column)
     return np.delete(values, at, axis=1), values[:, at]
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number < 10**12 else f"{Decimal(number):.3g}"
 
 
 def _write(

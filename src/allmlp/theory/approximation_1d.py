@@ -136,7 +136,9 @@ def approximate(
         )
     for name, value in (("lipschitz", lipschitz), ("error", error), ("curvature", curvature)):
         if value is not None and not 0 < value < math.inf:
-            raise AllmlpError(f"{name} must be positive and finite, but is {value}; bound it above")
+            raise AllmlpError(
+                f"{name} must be positive and finite, but is {value}; use a positive number"
+            )
     length = float(high - low)
     bound = _step_bound if activation in _SMOOTH else _interpolation_bound
 

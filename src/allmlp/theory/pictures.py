@@ -91,6 +91,7 @@ def draw_sawtooth(n: int = 4) -> Figure:
     right.plot(
         pieces, [float(shallow_l1_bound(n, p)) for p in pieces], color=_ACCENT, label="lower bound"
     )
+    right.xaxis.get_major_locator().set_params(integer=True)
     right.set_xlabel("pieces p (one hidden layer of m units: p ≤ m + 1)")
     right.set_ylabel("$L^1$ error")
     right.legend(frameon=False, fontsize=9)
@@ -146,7 +147,7 @@ def draw_memorizer(
     axis.plot(np.arange(len(order)), y[order], "o", color=_ACCENT, markersize=4)
     axis.set_xlabel(f"points in the order of their projection, {first} to {first + len(order) - 1}")
     axis.set_ylabel("label")
-    axis.set_title(f"width 2, depth {net.depth:,}: every point on its own plateau", fontsize=10)
+    axis.set_title(f"width 2, depth {net.depth:,}: every point on a plateau", fontsize=10)
     return figure
 
 
