@@ -27,7 +27,7 @@ _THEOREM = Theorem(
     "Kolmogorov's superposition theorem, its first rounds",
     "Kolmogorov 1957, Lorentz 1966; this construction: allmlp, docs/theory/kolmogorov.md",
 )
-# golden ratio: i + λ j stays farther apart than with any other λ
+# golden ratio: no λ keeps the numbers i + λ j farther apart for large j (Hurwitz)
 _LAMBDA = (math.sqrt(5) - 1) / 2
 
 Values = NDArray[np.float64]
@@ -158,7 +158,8 @@ class Superposition:
                 *rounds,
             ),
             (
-                "errors are the largest at sample points; oscillations are measured there too",
+                "errors are the largest at sample points; oscillations, part of the bounds, are "
+                "measured there too",
                 "inner functions are the same for every f, and steeper with every round",
             ),
         )

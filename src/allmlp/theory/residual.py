@@ -16,7 +16,7 @@ from allmlp.theory.exact_net import ExactNet, Rational, common_denominator, rand
 __all__ = ["ResidualNet", "residual_sawtooth", "shallow_to_residual"]
 
 _THEOREM = Theorem(
-    "Residual blocks of one neuron are universal; plain layers of one neuron are monotone",
+    "Residual blocks of one neuron are dense in L1; plain layers of one neuron are monotone",
     "Lin & Jegelka 2018, arXiv:1806.10909; folds: allmlp, docs/theory/depth.md",
 )
 

@@ -94,7 +94,13 @@ def square_net(levels: int, fold: int = 2) -> ExactNet:
         error = max(g - x * x for g, x in zip(net.exact(middles), middles, strict=True))
         return [*claims, Claim("error", error, promised=size.error, relation="==")]
 
-    return ExactNet(_square_layers(levels, fold), theorem=_THEOREM, checks=[checks])
+    many = fold**levels > _COUNTED_UP_TO
+    return ExactNet(
+        _square_layers(levels, fold),
+        theorem=_THEOREM,
+        checks=[checks],
+        notes=["the error is that of some 512 cells; the promise is a proof"] if many else [],
+    )
 
 
 def _checked(levels: int, fold: int) -> SquareSize:
@@ -127,6 +133,12 @@ def _square_layers(levels: int, fold: int) -> list[Layer]:
 
 def square_sizes(error: float | Fraction) -> list[SquareSize]:
     """For every useful depth the narrowest `square_net` within an error, shallow to deep.
+
+    Args:
+        error: sup error on [0, 1], between 0 and 1.
+
+    Raises:
+        AllmlpError: an error outside (0, 1).
 
     Example:
         >>> [(s.levels, s.fold, s.parameters) for s in square_sizes(Fraction(1, 4 * 64**2))]
