@@ -88,7 +88,13 @@ def test_minimal_widths_carry_their_norm() -> None:
     assert rows["L^p on R^d", "ReLU"].lower == 4
     assert rows["uniform on compacts", "ReLU"].lower == 4
     assert all(row.upper is None or row.lower <= row.upper for row in minimal_widths(2, 4))
-    assert any(row.lower == 5 for row in minimal_widths(3, 4))
+    uniform = {dims: minimal_widths(*dims)[-1] for dims in ((3, 4), (3, 2), (3, 7), (1, 2))}
+    assert {dims: (row.lower, row.upper) for dims, row in uniform.items()} == {
+        (3, 4): (5, 7),
+        (3, 2): (4, 5),
+        (3, 7): (7, 10),
+        (1, 2): (3, 3),
+    }
 
 
 def test_bad_arguments() -> None:

@@ -186,8 +186,11 @@ def width(
     rows = minimal_widths(dim, dim_out)
     print(f"least widths for functions from R^{dim} to R^{dim_out}")
     for row in rows:
-        least = f"= {row.lower}" if row.lower == row.upper else f">= {row.lower}"
-        print(f"  {row.space:<29} {row.activation:<14} {least:<6} {row.source}")
+        if row.upper is None:
+            least = f">= {row.lower}"
+        else:
+            least = f"= {row.lower}" if row.lower == row.upper else f"{row.lower} to {row.upper}"
+        print(f"  {row.space:<29} {row.activation:<14} {least:<8} {row.source}")
     if dim == 1:
         print("\none input: networks of width 1 are monotone, so there is no path to walk")
         return

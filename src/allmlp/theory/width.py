@@ -45,9 +45,18 @@ def minimal_widths(dim_in: int, dim_out: int) -> tuple[MinimalWidth, ...]:
     The norm matters: "width d cannot approximate" is true uniformly on compacts and in L^p(R^d),
     and false in L^p on a cube, where max(dim_in, dim_out, 2) suffices.
 
+    Args:
+        dim_in: inputs, at least 1.
+        dim_out: outputs, at least 1.
+
+    Raises:
+        AllmlpError: sizes that are not positive integers.
+
     Example:
         >>> [(w.lower, w.upper) for w in minimal_widths(3, 1)]
         [(4, 4), (4, 4), (3, 3), (3, None), (4, 4)]
+        >>> minimal_widths(3, 4)[-1].lower, minimal_widths(3, 4)[-1].upper
+        (5, 7)
     """
     check_integers("minimal_widths", minimum=1, dim_in=dim_in, dim_out=dim_out)
     a, b = max(dim_in + 1, dim_out), max(dim_in, dim_out, 2)
@@ -58,15 +67,11 @@ def minimal_widths(dim_in: int, dim_out: int) -> tuple[MinimalWidth, ...]:
         MinimalWidth("L^p on the unit cube", "ReLU-like", b, b, kim),
         MinimalWidth("L^p or uniform on compacts", "any", max(dim_in, dim_out), None, "Cai 2023"),
     ]
-    if dim_out == 1:
-        # for one output Hanin and Sellke's d_in + d_out meets the lower bound
-        rows.append(
-            MinimalWidth(
-                "uniform on compacts", "ReLU", dim_in + 1, dim_in + 1, "Hanin & Sellke 2017"
-            )
-        )
-    elif dim_in < dim_out <= 2 * dim_in:
-        rows.append(MinimalWidth("uniform on compacts", "ReLU", dim_out + 1, None, kim))
+    # Hanin and Sellke: d_in + 1 to d_in + d_out, which is exact for one output
+    lower, source = max(dim_in + 1, dim_out), "Hanin & Sellke 2017"
+    if dim_in < dim_out <= 2 * dim_in:
+        lower, source = dim_out + 1, f"{source}; {kim}"
+    rows.append(MinimalWidth("uniform on compacts", "ReLU", lower, dim_in + dim_out, source))
     return tuple(rows)
 
 
