@@ -116,7 +116,8 @@ def approximate(
 
     Raises:
         AllmlpError: an unknown activation, an empty interval, neither or both of `error` and
-            `units`, or constants that are not positive.
+            `units`, constants that are not positive, an error that needs more than 65,536
+            units, or values of f that are not finite.
 
     Source: allmlp, docs/theory/approximation.md (proofs of all bounds).
 
