@@ -41,6 +41,13 @@ def test_the_interpolant_meets_its_points_and_bends_nowhere_else(knots: Any, see
     assert net.certificate().holds
 
 
+def test_the_interpolant_reads_floats_exactly() -> None:
+    values = [0, 0.1, 1.0]  # 1.0 - 0.1 rounds
+    net = relu_interpolant([0, 1, 2], values)
+    assert list(net.exact([0, 1, 2])) == [Fraction(v) for v in values]
+    assert net.certificate().holds
+
+
 @pytest.mark.parametrize("activation", ["leaky_relu", "hard_sigmoid"])
 @pytest.mark.parametrize("units", [1, 2, 7])
 def test_other_piecewise_linear_activations_give_the_same_function_exactly(

@@ -32,15 +32,17 @@ _THEOREM = Theorem(
 )
 
 
-def relu_interpolant(knots: Sequence[Rational], values: Sequence[Rational]) -> ExactNet:
+def relu_interpolant(
+    knots: Sequence[Rational | float], values: Sequence[Rational | float]
+) -> ExactNet:
     """The ReLU network through given points, one unit for each piece.
 
     `g(x) = y_0 + s_0 relu(x - x_0) + Σ_i (s_i - s_{i-1}) relu(x - x_i)` with the slopes s_i;
     constant left of x_0, of the last slope right of x_N.
 
     Args:
-        knots: x_0 < … < x_N, rationals, at least two.
-        values: y_0, …, y_N.
+        knots: x_0 < … < x_N, at least two; floats are read as the rationals they are.
+        values: y_0, …, y_N, likewise.
 
     Raises:
         AllmlpError: knots that do not ascend, or another number of values.
@@ -50,16 +52,17 @@ def relu_interpolant(knots: Sequence[Rational], values: Sequence[Rational]) -> E
         >>> hat([-1.0, 0.5, 1.0, 2.0]), hat.width
         (array([0. , 0.5, 1. , 0. ]), 2)
     """
-    if len(knots) < 2 or len(knots) != len(values) or any(b <= a for a, b in pairwise(knots)):
+    x, y = [Fraction(knot) for knot in knots], [Fraction(value) for value in values]
+    if len(x) < 2 or len(x) != len(y) or any(b <= a for a, b in pairwise(x)):
         raise AllmlpError(
             f"an interpolant needs two or more ascending knots and a value for each, but got "
-            f"{len(knots)} knots and {len(values)} values; sort the knots and drop duplicates"
+            f"{len(x)} knots and {len(y)} values; sort the knots and drop duplicates"
         )
-    jumps = _slope_jumps(knots, values)
+    jumps = _slope_jumps(x, y)
     return ExactNet(
-        [([[1]] * len(jumps), [-x for x in knots[:-1]]), ([jumps], [values[0]])],
+        [([[1]] * len(jumps), [-knot for knot in x[:-1]]), ([jumps], [y[0]])],
         theorem=_THEOREM,
-        checks=[_interpolates(knots, values)],
+        checks=[_interpolates(x, y)],
     )
 
 
