@@ -19,6 +19,11 @@ def test_tokens_are_patches_in_row_major_order() -> None:
             torch.testing.assert_close(tokens[:, row * 3 + column], expected)
 
 
+def test_tokens_do_not_keep_the_convolutions_layout() -> None:
+    stem = PatchStem(img_size=(8, 8), in_chans=3, patch_size=4, width=5)
+    assert stem(torch.zeros(2, 3, 8, 8)).is_contiguous()
+
+
 def test_wrong_images_are_answered_with_the_remedy() -> None:
     stem = PatchStem(img_size=(224, 224), in_chans=3, patch_size=16, width=4)
     with pytest.raises(AllmlpError, match=r"196 tokens .* images of 256x256; .*\(256, 256\)"):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from allmlp.errors import AllmlpError
-from allmlp.runs.build import build_for_data
+from allmlp.runs.build import build_for_data, open_model
 from allmlp.runs.config_tree import build_config
 from allmlp.runs.run import Run
 
@@ -51,3 +51,25 @@ def test_frozen_models_train_their_head_alone(finished: Run) -> None:
 def test_settings_that_do_not_go_together(tree: dict[str, Any], message: str) -> None:
     with pytest.raises(AllmlpError, match=message):
         build_for_data(build_config(tree), 10, 1)
+
+
+def test_open_model_brings_weights_and_their_preprocessing(finished: Run) -> None:
+    record = finished.path
+    with pytest.raises(AllmlpError, match="holds a mixer with|does not fit"):
+        open_model("mixer_nano", str(record))
+    model, preprocess = open_model("mixer_digits", str(record))
+    assert preprocess == finished.preprocess
+    torch.testing.assert_close(dict(model.state_dict()), dict(finished.model.state_dict()))
+
+
+def test_open_model_needs_weights_named_once(finished: Run) -> None:
+    with pytest.raises(AllmlpError, match="mixer_digits needs weights, named once"):
+        open_model("mixer_digits", None)
+    with pytest.raises(AllmlpError, match="mixer_b16.google_in1k needs weights, named once"):
+        open_model("mixer_b16.google_in1k", str(finished.path))
+    with pytest.raises(AllmlpError, match="bare.safetensors does not say how"):
+        tensors = finished.path.parent / "bare.safetensors"
+        tensors.write_bytes((finished.path / "model.safetensors").read_bytes())
+        config = finished.model.config
+        assert config.width == 8
+        open_model("mixer_digits", str(tensors))

@@ -6,49 +6,65 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from allmlp.errors import AllmlpError
+
 __all__ = ["probe"]
 
 
 def probe(
-    run: Path,
+    model: str,
     data: str | None = None,
     /,
     *,
     k: Annotated[int, Parameter(validator=Number(gte=1))] = 20,
     linear: Annotated[bool, Parameter(negative=())] = False,
+    pretrained: str | None = None,
     device: str = "auto",
 ) -> None:
-    """Measure what a run's frozen features know about data, whatever its classes.
+    """Measure what a model's frozen features know about data, whatever its classes.
 
     The features are what the head sees. Train is learned from, test is scored; nothing is written.
 
     Parameters
     ----------
-    run:
-        Folder of a run.
+    model:
+        Folder of a run, or a model with weights: mixer_b16.google_in21k, or a name and --pretrained.
     data:
         Name or path of data; by default what the run was trained on.
     k:
         Neighbours, by cosine; the majority wins.
     linear:
         Also fit a logistic regression, its penalty chosen on val.
+    pretrained:
+        Weights for a model by name: a tag, a file, a run, hf:ORG/NAME.
     device:
         cpu, cuda, mps …; auto takes an accelerator if there is one.
     """
     from allmlp.data import load_source
+    from allmlp.runs.build import open_model
+    from allmlp.runs.config import Config
     from allmlp.runs.probe import probe as probe_model
     from allmlp.runs.run import load_run
+    from allmlp.training import choose_device
 
-    loaded = load_run(run, device=device)
-    source = data or loaded.config.data.source
+    if pretrained is not None or not Path(model).exists():
+        if data is None:
+            raise AllmlpError(f"{model} is no run, whose data would be known; name the data")
+        network, preprocess = open_model(model, pretrained)
+        network.to(choose_device(device))
+        config, source = Config(), data
+    else:
+        run = load_run(model, device=device)
+        network, preprocess, config = run.model, run.preprocess, run.config
+        source = data or config.data.source
     result = probe_model(
-        loaded.model,
-        loaded.preprocess,
+        network,
+        preprocess,
         load_source(source),
         k=k,
         linear=linear,
-        config=loaded.config.data,
-        batch_size=loaded.config.train.batch_size,
+        config=config.data,
+        batch_size=config.train.batch_size,
     )
     print(
         f"{source}: {result.features} features, {result.train} images to learn from, "

@@ -56,7 +56,9 @@ class PatchStem(nn.Module):
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
         self._check(images)
-        return rearrange(self.proj(images), "b d h w -> b (h w) d")
+        # A view would keep the convolution's layout, and every sum and norm after it as well: each
+        # LayerNorm of the net would copy first.
+        return rearrange(self.proj(images), "b d h w -> b (h w) d").contiguous()
 
     def _check(self, images: Tensor) -> None:
         channels, height, width = images.shape[1:]

@@ -10,10 +10,34 @@ from allmlp.zoo import create_model
 from allmlp.zoo.pretrained import build_pretrained, find_weights
 from allmlp.zoo.registry import variant_name
 
-__all__ = ["build_for_data"]
+__all__ = ["build_for_data", "open_model"]
 
 # follow from the data, or have fields of their own in the config tree
 _NO_OVERRIDES = {"num_classes", "in_chans", "img_size"}
+
+
+def open_model(name: str, pretrained: str | None) -> tuple[VisionModel, Preprocess]:
+    """A model with somebody's weights, as they are, and how they want images prepared.
+
+    Args:
+        name: a variant with `pretrained`, or `variant.tag`.
+        pretrained: weights, as in `create_model`.
+
+    Raises:
+        AllmlpError: an unknown model, no weights named, or weights that are missing, damaged, of
+            another network, or silent about the images they want.
+    """
+    bare, _, tag = name.partition(".")
+    variant = variant_name(bare)
+    if bool(tag) == (pretrained is not None):
+        raise AllmlpError(f"{name} needs weights, named once: {bare}.TAG, or --pretrained")
+    weights = find_weights(variant, pretrained or tag)
+    if weights.preprocess is None:
+        raise AllmlpError(
+            f"{weights.source} does not say how to prepare images; train from it with "
+            "--model.pretrained, or give a run"
+        )
+    return build_pretrained(variant, weights, {}, None), weights.preprocess
 
 
 def build_for_data(
