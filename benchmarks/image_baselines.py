@@ -1,4 +1,4 @@
-"""What `allmlp train` reaches in five minutes on MNIST and in five epochs on CIFAR-10, on two cores.
+"""What `allmlp train` reaches in five minutes on MNIST and in five epochs on CIFAR-10.
 
     python benchmarks/image_baselines.py mnist ../shared/data/mnist-png/mnist_png.zip
     python benchmarks/image_baselines.py cifar10 ../shared/data/cifar10-jpg/cifar10_jpg.zip

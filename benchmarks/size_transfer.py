@@ -15,11 +15,12 @@ from typing import Any
 
 import allmlp
 from allmlp.bench import describe_machine
+from allmlp.runs.run import Run
 
 RESULT = Path(__file__).parent / "results" / "size_transfer.json"
 
 
-def train(folder: str, name: str, seed: int, **sections: Any) -> allmlp.runs.run.Run:
+def train(folder: str, name: str, seed: int, **sections: Any) -> Run:
     """One run with fp32 products."""
     tree = {"run": {"precision": "fp32"}, **sections}
     return allmlp.train(tree, seed=seed, run=f"{folder}/{name}-{seed}", progress=False)

@@ -28,7 +28,7 @@ def probe(
     Parameters
     ----------
     model:
-        Folder of a run, or a model with weights: mixer_b16.google_in21k, or a name and --pretrained.
+        Folder of a run, or a model with weights: mixer_b16.google_in21k, or with --pretrained.
     data:
         Name or path of data; by default what the run was trained on.
     k:

@@ -87,6 +87,7 @@ def create_model(
             weights that are missing, damaged or of another network.
 
     Example:
+        >>> import torch
         >>> create_model("mixer_digits", num_classes=3)(torch.zeros(2, 1, 8, 8)).shape
         torch.Size([2, 3])
     """
