@@ -289,20 +289,26 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
 
 def test_ctrl_c_leaves_a_loadable_run_or_none(tmp_path: Path) -> None:
     path = tmp_path / "run"
-    process = subprocess.Popen(
-        shlex.split(
-            f"{shlex.quote(sys.executable)} -m allmlp train --run {shlex.quote(str(path))} "
-            "--device cpu --epochs 10000 --model.overrides.depth 1"
-        ),
+    command = shlex.split(
+        f"{shlex.quote(sys.executable)} -m allmlp train --run {shlex.quote(str(path))} "
+        "--device cpu --epochs 10000 --model.overrides.depth 1"
+    )
+    with subprocess.Popen(
+        command,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    deadline = time.monotonic() + 60
-    while not (path / "model.safetensors").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+        # what a shell puts into the background ignores SIGINT, and its children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not (path / "model.safetensors").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        try:
+            _, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "Traceback" not in err
     assert err.splitlines()[-1] == (f"allmlp: interrupted; the best model so far is kept in {path}")
