@@ -151,7 +151,7 @@ def prepare(
         return images.resize(preprocess.img_size)
     if workers is None:
         # starting processes takes as long as decoding a hundred photographs
-        workers = min(8, os.cpu_count() or 1) if len(images) > 500 else 0
+        workers = min(8, _cores()) if len(images) > 500 else 0
     stream = ImageStream(images, preprocess, workers, broken)
     height, width = preprocess.img_size
     if len(images) * preprocess.in_chans * height * width > cache_gib * 2**30:
@@ -202,3 +202,10 @@ def _collate(
     chosen = torch.tensor([index for index, _ in intact], dtype=torch.int64)
     images = torch.stack([image for _, image in intact]) if intact else torch.empty(0)
     return chosen, images, broken
+
+
+def _cores() -> int:
+    """Cores this process may use, which is fewer than the machine has in most containers."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
