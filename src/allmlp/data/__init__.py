@@ -1,8 +1,10 @@
 """Sources of examples, decoding, augmentation: everything that ends in a batch."""
 
 from allmlp.data.augment import Warp as Warp
+from allmlp.data.batches import Padding as Padding
 from allmlp.data.batches import epoch_generator as epoch_generator
 from allmlp.data.batches import iterate_batches as iterate_batches
+from allmlp.data.batches import iterate_shares as iterate_shares
 from allmlp.data.image_files import ImageFiles as ImageFiles
 from allmlp.data.image_set import ImageSet as ImageSet
 from allmlp.data.preprocess import Preprocess as Preprocess
@@ -20,11 +22,13 @@ __all__ = [
     "ImageFiles",
     "ImageSet",
     "ImageStream",
+    "Padding",
     "Preprocess",
     "Splits",
     "Warp",
     "epoch_generator",
     "iterate_batches",
+    "iterate_shares",
     "load_source",
     "prepare",
     "source_stem",

@@ -7,8 +7,11 @@ Axes: b batch, c channels, h w pixels.
 
 import math
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -105,7 +108,10 @@ class ImageStream:
         return replace(self, device=device)
 
     def read(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """For each batch of positions: the positions, images as bytes, and labels.
+        """For each batch of positions: those of intact images, the images as bytes, and labels.
+
+        The workers start at once, not with the first batch. A batch of broken images alone is
+        empty.
 
         Raises:
             AllmlpError: too many broken images.
@@ -114,16 +120,19 @@ class ImageStream:
             _Decoder(self.files, self.preprocess),
             batch_sampler=[batch.tolist() for batch in batches],
             num_workers=self.workers,
-            collate_fn=_collate,
+            collate_fn=partial(_collate, (self.preprocess.in_chans, *self.preprocess.img_size)),
+            worker_init_fn=_leave_signals_to_the_parent,
             # or the loader would draw from torch's global state
             generator=torch.Generator(),
         )
-        for chosen, images, broken in loader:
+        return self._labelled(iter(loader))
+
+    def _labelled(self, decoded: Iterator[Any]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        for chosen, images, broken in decoded:
             for name, reason in broken:
                 self.broken.add(name, reason)
-            if len(chosen):
-                labels = self.files.labels[chosen]
-                yield chosen, images.to(self.device), labels.to(self.device)
+            labels = self.files.labels[chosen]
+            yield chosen, images.to(self.device), labels.to(self.device)
 
 
 def prepare(
@@ -194,14 +203,23 @@ class _Decoder(Dataset[tuple[int, Tensor | None, tuple[str, str] | None]]):
 
 
 def _collate(
+    shape: tuple[int, int, int],
     items: list[tuple[int, Tensor | None, tuple[str, str] | None]],
 ) -> tuple[Tensor, Tensor, list[tuple[str, str]]]:
     """Positions and images of the intact ones, and the broken ones."""
     intact = [(index, image) for index, image, _ in items if image is not None]
     broken = [reason for _, _, reason in items if reason is not None]
     chosen = torch.tensor([index for index, _ in intact], dtype=torch.int64)
-    images = torch.stack([image for _, image in intact]) if intact else torch.empty(0)
-    return chosen, images, broken
+    images = [image for _, image in intact]
+    stacked = torch.stack(images) if images else torch.empty(0, *shape, dtype=torch.uint8)
+    return chosen, stacked, broken
+
+
+def _leave_signals_to_the_parent(worker: int) -> None:
+    # Ctrl-C reaches every process of the terminal, but the parent still wants its batch; SIGTERM
+    # must end a worker whatever handler it inherited
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _cores() -> int:
