@@ -126,7 +126,7 @@ def test_a_run_with_changed_sizes_is_its_own_variant(tmp_path: Path) -> None:
     write_weights(tmp_path, model.state_dict())
     write_record(tmp_path, "mixer_digits", model, None, None)
     assert create_model("mixer_digits", pretrained=tmp_path).config.width == 8
-    assert read_stored(tmp_path).classes is None
+    assert read_stored(tmp_path).record.classes is None
 
 
 def test_nothing_there() -> None:

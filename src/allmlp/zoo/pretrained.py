@@ -83,12 +83,12 @@ def read_weights(path: Path, img_size: tuple[int, int] | None = None) -> Weights
         stored = read_stored(folder)
         return Weights(
             source=str(path),
-            family=stored.family,
-            config=stored.config,
+            family=stored.record.family,
+            config=stored.record.config,
             state=stored.state,
-            name=stored.name,
-            preprocess=stored.preprocess,
-            classes=stored.classes,
+            name=stored.record.name,
+            preprocess=stored.record.preprocess,
+            classes=stored.record.classes,
         )
     return _from_file(path, img_size)
 

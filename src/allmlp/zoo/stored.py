@@ -12,6 +12,7 @@ from torch import Tensor
 from allmlp.data import Preprocess
 from allmlp.errors import AllmlpError
 from allmlp.files import replace_file, write_text
+from allmlp.layers.state import check_state
 from allmlp.models.contract import VisionModel
 from allmlp.zoo.registry import build_model, family_of, parse_config
 from allmlp.zoo.tensors import read_tensors
@@ -19,8 +20,10 @@ from allmlp.zoo.tensors import read_tensors
 __all__ = [
     "RECORD",
     "WEIGHTS",
+    "ModelRecord",
     "StoredModel",
     "load_state",
+    "read_record",
     "read_stored",
     "write_record",
     "write_weights",
@@ -33,15 +36,26 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True, eq=False)
-class StoredModel:
-    """What the two files hold."""
+class ModelRecord:
+    """What `model.json` holds."""
 
-    source: str  # the weight file, for messages
     name: str  # of the variant it was built from, or of the file it came from
     family: str
     config: Any
     preprocess: Preprocess | None
     classes: tuple[str, ...] | None
+
+    def build(self) -> VisionModel:
+        """The model with fresh weights."""
+        return build_model(self.family, asdict(self.config))
+
+
+@dataclass(frozen=True, eq=False)
+class StoredModel:
+    """What the two files hold."""
+
+    source: str  # the weight file, for messages
+    record: ModelRecord
     state: dict[str, Tensor]
 
     def build(self) -> VisionModel:
@@ -50,7 +64,7 @@ class StoredModel:
         Raises:
             AllmlpError: the two files do not fit together.
         """
-        model = build_model(self.family, asdict(self.config))
+        model = self.record.build()
         load_state(model, self.state, self.source)
         return model
 
@@ -80,11 +94,11 @@ def write_weights(folder: Path, state: Mapping[str, Tensor]) -> None:
         file.write(save({name: tensor.contiguous() for name, tensor in state.items()}))
 
 
-def read_stored(folder: Path) -> StoredModel:
-    """Read both files.
+def read_record(folder: Path) -> ModelRecord:
+    """Read `model.json`.
 
     Raises:
-        AllmlpError: one is missing, damaged, or written by a newer allmlp.
+        AllmlpError: it is missing, damaged, or written by a newer allmlp.
     """
     path = folder / RECORD
     try:
@@ -97,19 +111,27 @@ def read_stored(folder: Path) -> StoredModel:
                 "use the allmlp that wrote it"
             )
         preprocess, classes = record["preprocess"], record["classes"]
-        return StoredModel(
-            source=str(folder / WEIGHTS),
+        return ModelRecord(
             name=record["name"],
             family=record["family"],
             config=parse_config(record["family"], record["config"]),
             preprocess=Preprocess.from_dict(preprocess) if preprocess else None,
             classes=tuple(classes) if classes else None,
-            state=read_tensors(folder / WEIGHTS),
         )
     except FileNotFoundError:
         raise AllmlpError(f"{folder} holds no model: it has no {RECORD}") from None
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, IndexError) as e:
         raise AllmlpError(f"{path} is damaged ({e}); use another copy") from e
+
+
+def read_stored(folder: Path) -> StoredModel:
+    """Read both files.
+
+    Raises:
+        AllmlpError: one is missing, damaged, or written by a newer allmlp.
+    """
+    weights = folder / WEIGHTS
+    return StoredModel(str(weights), read_record(folder), read_tensors(weights))
 
 
 def load_state(model: VisionModel, state: Mapping[str, Tensor], source: str) -> None:
@@ -118,18 +140,5 @@ def load_state(model: VisionModel, state: Mapping[str, Tensor], source: str) -> 
     Raises:
         AllmlpError: missing keys (`-`), unexpected keys (`+`), or shapes that differ.
     """
-    own = model.state_dict()
-    differences = [f"- {key}" for key in own if key not in state]
-    differences += [f"+ {key}" for key in state if key not in own]
-    differences += [
-        f"{key}: {tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
-        for key in own
-        if key in state and state[key].shape != own[key].shape
-    ]
-    if differences:
-        shown = ", ".join(differences[:8]) + (", …" if len(differences) > 8 else "")
-        raise AllmlpError(
-            f"{source} does not fit this model, in {len(differences)} places "
-            f"(- missing, + unexpected): {shown}"
-        )
+    check_state(model.state_dict(), state, source)
     model.load_state_dict(state)
