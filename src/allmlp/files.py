@@ -1,12 +1,13 @@
 """Durable writes: a reader sees the old file or the new one, never half of either."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-__all__ = ["replace_file", "write_text"]
+__all__ = ["duplicate_file", "replace_file", "write_text"]
 
 
 @contextmanager
@@ -26,8 +27,7 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         OSError: the folder is missing, read-only or full.
     """
-    # one fixed name for each writer process: a killed one leaves at most one stray file behind
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _beside(path)
     try:
         with temporary.open("wb") as file:
             yield file
@@ -44,6 +44,32 @@ def write_text(path: Path, text: str) -> None:
     """Replace the content of `path` by `text` (UTF-8), durably."""
     with replace_file(path) as file:
         file.write(text.encode())
+
+
+def duplicate_file(source: Path, target: Path) -> None:
+    """Let `target` have the content of `source`, durably, where possible without a second copy.
+
+    They may share their storage: neither may be written in place afterwards.
+
+    Raises:
+        OSError: `source` is missing, or the folder of `target` is missing, read-only or full.
+    """
+    temporary = _beside(target)
+    try:
+        temporary.unlink(missing_ok=True)
+        os.link(source, temporary)
+    except OSError:  # a file system without hard links
+        with replace_file(target) as file, source.open("rb") as original:
+            shutil.copyfileobj(original, file)
+        return
+    temporary.replace(target)
+    temporary.unlink(missing_ok=True)  # renaming one name of a file to another one does nothing
+    _sync_folder(target.parent)
+
+
+def _beside(path: Path) -> Path:
+    # one fixed name for each writer process: a killed one leaves at most one stray file behind
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from allmlp.errors import AllmlpError
-from allmlp.runs import progress
-from allmlp.runs import train as train_module
+from allmlp.runs import fitting, progress, saving
 from allmlp.runs.config_tree import build_config, read_yaml, to_yaml
 from allmlp.runs.run import Run, load_run
 from allmlp.runs.train import train
@@ -75,7 +74,7 @@ def test_best_is_the_last_epoch_within_one_standard_error(
 ) -> None:
     # on 180 images near 90 % the standard error is 2.2 points
     scores = iter([0.5, 0.90, 0.885, 0.87, 0.87])
-    monkeypatch.setattr(train_module, "evaluate", lambda *_: {"accuracy": next(scores)})
+    monkeypatch.setattr(fitting, "evaluate", lambda *_: {"accuracy": next(scores)})
     run = train(small, epochs=5, run=str(tmp_path / "run"), progress=False)
     assert load_checkpoint(run.path / "best.ckpt")["epoch"] == 3
     assert load_checkpoint(run.path / "last.ckpt")["epoch"] == 5
@@ -152,15 +151,15 @@ def test_a_run_that_fails_before_its_first_model_leaves_nothing(
 def test_a_disk_that_fills_up_later_leaves_the_model_so_far(
     small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save, calls = train_module.save_checkpoint, []
+    save, calls = saving.save_checkpoint, []
 
     def full(path: Path, state: dict[str, Any]) -> None:
         calls.append(path)
-        if len(calls) > 2:  # last.ckpt and best.ckpt of the first epoch
+        if len(calls) > 1:  # that of the first epoch
             raise OSError(errno.ENOSPC, "No space left on device")
         save(path, state)
 
-    monkeypatch.setattr(train_module, "save_checkpoint", full)
+    monkeypatch.setattr(saving, "save_checkpoint", full)
     with pytest.raises(OSError, match="No space left"):
         train(small, run=str(tmp_path / "run"), progress=False)
     assert load_checkpoint(tmp_path / "run" / "last.ckpt")["epoch"] == 1
@@ -175,7 +174,7 @@ def test_an_interrupt_keeps_the_model_so_far_and_says_where(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(progress.Silent, "epoch", interrupt)
-    with pytest.raises(KeyboardInterrupt, match="best model so far is kept in .*run"):
+    with pytest.raises(KeyboardInterrupt, match="go on .* allmlp train --resume .*run"):
         train(small, run=str(tmp_path / "run"), progress=False)
     assert load_run(tmp_path / "run").config.train.epochs == 2
     with pytest.raises(AllmlpError, match="no scores.json; make it by `allmlp eval`"):

@@ -6,11 +6,13 @@ from allmlp.data import Preprocess
 from allmlp.errors import AllmlpError
 from allmlp.models.contract import VisionModel
 from allmlp.runs.config import Config
+from allmlp.runs.directory import RunDirectory
 from allmlp.zoo import create_model
 from allmlp.zoo.pretrained import build_pretrained, find_weights
 from allmlp.zoo.registry import variant_name
+from allmlp.zoo.stored import read_record
 
-__all__ = ["build_for_data", "open_model"]
+__all__ = ["build_for_data", "open_model", "rebuild"]
 
 # follow from the data, or have fields of their own in the config tree
 _NO_OVERRIDES = {"num_classes", "in_chans", "img_size"}
@@ -87,9 +89,27 @@ def build_for_data(
     if config.data.img_size is not None:
         given["img_size"] = config.data.img_size
     model = build_pretrained(name, weights, given, config.model.resize)
-    if config.train.freeze:
-        model.requires_grad_(False)
-        model.get_classifier().requires_grad_(True)
+    _freeze(model, config)
     if weights.preprocess is None:
         return model, None
     return model, replace(weights.preprocess, img_size=model.config.img_size)
+
+
+def rebuild(directory: RunDirectory, config: Config) -> tuple[VisionModel, Preprocess]:
+    """The model that a run began with, without its weights, and how its images are prepared.
+
+    Raises:
+        AllmlpError: the record is damaged.
+    """
+    record = read_record(directory.path)
+    if record.preprocess is None:
+        raise AllmlpError(f"{directory.model} does not say how to prepare images; it is no run's")
+    model = record.build()
+    _freeze(model, config)
+    return model, record.preprocess
+
+
+def _freeze(model: VisionModel, config: Config) -> None:
+    if config.train.freeze:
+        model.requires_grad_(False)
+        model.get_classifier().requires_grad_(True)

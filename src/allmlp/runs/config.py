@@ -32,6 +32,11 @@ class RunConfig:
     precision: Literal["auto", "fp32", "bf16"] = _option(
         "auto", "of matrix products; auto is bf16 where the device multiplies it natively"
     )
+    compile: bool = _option(False, "compile the model (torch.compile); the first steps take longer")
+    parallel: Literal["ddp", "fsdp"] = _option(
+        "ddp", "under torchrun: a copy of the model in every process, or a shard (FSDP2)"
+    )
+    profile: bool = _option(False, "write a trace of a few steps to trace.json (torch.profiler)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,14 +79,31 @@ class TrainConfig:
     """How it learns."""
 
     epochs: int = _option(100, "passes over the training part")
-    batch_size: int = _option(64, "examples per step")
+    batch_size: int = _option(64, "examples per step, over all processes")
+    accumulate: int = _option(1, "slices a batch is computed in, to save memory")
     lr: float = _option(1e-2, "peak learning rate of AdamW")
     weight_decay: float = _option(0.1, "decoupled; of matrices only")
     warmup: float = _option(5.0, "epochs of linear warm-up before the cosine")
     clip: float | None = _option(1.0, "largest global gradient norm; null for none")
     label_smoothing: float = _option(0.1, "share of the target spread over all classes")
     freeze: bool = _option(False, "train the head alone")
+    ema: float | None = _option(
+        None, "decay of an average of the weights, 0.999 say, which is then evaluated and kept"
+    )
+    metric: str | None = _option(
+        None, "validation metric that chooses the best epoch; by default the task's, accuracy"
+    )
+    early_stop: int | None = _option(None, "epochs without a better value before training ends")
     log_every: int = _option(10, "steps between lines of metrics.jsonl")
+    checkpoint_steps: int | None = _option(None, "steps between checkpoints within an epoch")
+    checkpoint_seconds: float | None = _option(300.0, "seconds between checkpoints likewise")
+    keep_every: int | None = _option(
+        None, "epochs between checkpoints that are kept, besides the last and the best"
+    )
+    rollbacks: int = _option(
+        0, "times to go back to the last checkpoint at half the learning rate after a NaN"
+    )
+    gradflow: int | None = _option(None, "steps between measurements of the gradient flow")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,15 @@ import yaml
 from allmlp.errors import AllmlpError, unknown_name
 from allmlp.runs.config import SHORT_NAMES, Config
 
-__all__ = ["build_config", "describe_fields", "read_yaml", "resolve_config", "set_path", "to_yaml"]
+__all__ = [
+    "build_config",
+    "describe_fields",
+    "flatten",
+    "read_yaml",
+    "resolve_config",
+    "set_path",
+    "to_yaml",
+]
 
 Node = TypeVar("Node")
 Tree = dict[str, Any]
@@ -106,6 +114,20 @@ def to_yaml(config: Config) -> str:
     # YAML has no tuples: lists come back as tuples by the field's type
     plain = dataclasses.asdict(config, dict_factory=_plain)
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+
+
+def flatten(config: Config) -> dict[str, Any]:
+    """Every leaf of the tree by its dotted path.
+
+    Example:
+        >>> flatten(build_config({}))["train.epochs"]
+        100
+    """
+    return {
+        f"{section.name}.{leaf.name}": getattr(getattr(config, section.name), leaf.name)
+        for section in dataclasses.fields(config)
+        for leaf in dataclasses.fields(getattr(config, section.name))
+    }
 
 
 def describe_fields() -> Iterator[tuple[str, Any, str]]:

@@ -2,14 +2,16 @@
 
 config.yaml        the resolved configuration
 metrics.jsonl      one object a line: step, epoch, train/*, val/*, lr, images_per_second
-last.ckpt          model, optimizer and schedule after the last epoch
+last.ckpt          everything that the next step depends on, as of the last checkpoint
 best.ckpt          the same after the epoch that was best on the validation part
+epoch-N.ckpt       the same after epoch N, for every N that is asked for
 model.safetensors  weights of the best epoch
 model.json         what rebuilds the model and prepares its input
 eval/              scores, predictions and sample images of the test part
 """
 
 import json
+import os
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
@@ -68,25 +70,58 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: str | Path) -> "RunDirectory":
-        """The run at `path`.
+        """The run at `path`, finished or not.
 
         Raises:
-            AllmlpError: there is none, or it never got as far as a first checkpoint.
+            AllmlpError: there is none.
         """
         run = cls(Path(path))
         if not run.config.is_file():
             raise AllmlpError(f"{path} is no run: it has no config.yaml; name a folder under runs/")
-        if not run.weights.is_file() or not run.model.is_file():
-            raise AllmlpError(
-                f"{path} holds no trained model: it stopped before its first epoch ended; "
-                f"train again with --config {run.config} --run NEW"
-            )
         return run
+
+    def require_model(self) -> None:
+        """Require that the run has come to its first model.
+
+        Raises:
+            AllmlpError: it has not.
+        """
+        if not self.weights.is_file() or not self.model.is_file():
+            raise AllmlpError(
+                f"{self.path} holds no trained model: it stopped before its first epoch ended; "
+                f"go on with allmlp train --resume {self.path}"
+            )
+
+    def epoch(self, number: int) -> Path:
+        """Where the checkpoint after an epoch is kept."""
+        return self.path / f"epoch-{number}.ckpt"
+
+    def remove_strays(self) -> None:
+        """Delete what a killed writer left half done."""
+        for stray in self.path.rglob(".*.tmp"):
+            stray.unlink(missing_ok=True)
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """Add one line to `metrics.jsonl`."""
         with self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
+
+    def settle_metrics(self) -> int:
+        """Have all lines on the disk.
+
+        Returns:
+            Their number of bytes, for `cut_metrics`.
+        """
+        with self.metrics.open("ab") as file:
+            os.fsync(file.fileno())
+            return file.tell()
+
+    def cut_metrics(self, size: int) -> None:
+        """Forget what was logged after `settle_metrics` returned `size`."""
+        with self.metrics.open("ab") as file:
+            if file.tell() > size:
+                file.truncate(size)
+                os.fsync(file.fileno())
 
     def write_json(self, path: Path, value: Any) -> None:
         """Replace a JSON file of the run."""

@@ -58,11 +58,11 @@ def evaluate_run(
     if (source, part) != (own, "test"):
         folder = folder / f"{source_stem(source)}-{part}"
     folder.mkdir(parents=True, exist_ok=True)
-    run.directory.write_json(folder / "scores.json", scores)
     with replace_file(folder / "predictions.npz") as file:
         np.savez_compressed(
             file, probabilities=probabilities, labels=truth, classes=np.array(run.classes)
         )
+    run.directory.write_json(folder / "scores.json", scores)  # last: the mark of completeness
     return scores
 
 

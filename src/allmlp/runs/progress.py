@@ -46,9 +46,10 @@ class PlainLines(Silent):
 
     INTERVAL = 30.0  # seconds
 
-    def __init__(self, epochs: int, total_steps: int):
+    def __init__(self, epochs: int, total_steps: int, done: int = 0):
         self.epochs = epochs
         self.total_steps = total_steps
+        self.done = done  # steps of an earlier process
         self.started = self.printed = time.monotonic()
         self.last: StepReport | None = None
 
@@ -70,7 +71,7 @@ class PlainLines(Silent):
 
     def _training(self, report: StepReport) -> str:
         elapsed = time.monotonic() - self.started
-        left = elapsed * (self.total_steps / report.step - 1)
+        left = elapsed * (self.total_steps - report.step) / max(1, report.step - self.done)
         return f"{_training(report)}  ETA {left:.0f} s"
 
     def _print(self, line: str) -> None:
@@ -81,7 +82,7 @@ class PlainLines(Silent):
 class ProgressBar(Silent):
     """A bar with loss, accuracy, images/s and the time left."""
 
-    def __init__(self, epochs: int, total_steps: int, console: Console):
+    def __init__(self, epochs: int, total_steps: int, console: Console, done: int = 0):
         self.epochs = epochs
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -95,7 +96,7 @@ class ProgressBar(Silent):
             refresh_per_second=4,
         )
         self.task = self.bar.add_task(
-            f"epoch 1/{epochs}", total=total_steps, training="", validation=""
+            f"epoch 1/{epochs}", total=total_steps, completed=done, training="", validation=""
         )
         self.bar.start()
 
@@ -121,12 +122,12 @@ class ProgressBar(Silent):
         self.bar.update(self.task, validation=_metrics("val", val))
 
 
-def choose_display(epochs: int, total_steps: int) -> Display:
+def choose_display(epochs: int, total_steps: int, done: int = 0) -> Display:
     """A bar if stderr is a terminal, plain lines if it is a file or a pipe."""
     console = Console(stderr=True)
     if console.is_terminal:
-        return ProgressBar(epochs, total_steps, console)
-    return PlainLines(epochs, total_steps)
+        return ProgressBar(epochs, total_steps, console, done)
+    return PlainLines(epochs, total_steps, done)
 
 
 def _training(report: StepReport) -> str:

@@ -178,10 +178,10 @@ def load_run(path: str | Path, *, device: str = "auto") -> Run:
         AllmlpError: no run, no trained model in it, or damaged files.
     """
     directory = RunDirectory.open(path)
+    directory.require_model()
     stored = read_stored(directory.path)
-    if stored.preprocess is None or stored.classes is None:
+    preprocess, classes = stored.record.preprocess, stored.record.classes
+    if preprocess is None or classes is None:
         raise AllmlpError(f"{directory.model} does not say how to prepare images; it is no run's")
     config = build_config(read_yaml(directory.config))
-    return Run(
-        directory, config, stored.build(), stored.preprocess, stored.classes, choose_device(device)
-    )
+    return Run(directory, config, stored.build(), preprocess, classes, choose_device(device))

@@ -2,40 +2,28 @@
 
 import shutil
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import asdict, replace
-from functools import partial
-from math import ceil
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.optim import AdamW
-from torch.optim.lr_scheduler import LambdaLR
 
-from allmlp.data import Preprocess, Warp, iterate_batches, load_source, source_stem
+from allmlp.data import Preprocess, Splits, Warp, load_source, source_stem
 from allmlp.errors import AllmlpError, check_integers, check_rates
 from allmlp.files import write_text
 from allmlp.models.contract import VisionModel
-from allmlp.runs.build import build_for_data
+from allmlp.runs.build import build_for_data, rebuild
 from allmlp.runs.config import Config
-from allmlp.runs.config_tree import resolve_config, to_yaml
+from allmlp.runs.config_tree import build_config, read_yaml, resolve_config, to_yaml
 from allmlp.runs.directory import RunDirectory
 from allmlp.runs.evaluate import evaluate_run, save_samples
+from allmlp.runs.fitting import fit_run
 from allmlp.runs.images import TrainImages, check_data, prepare_training
-from allmlp.runs.progress import Display, Silent, choose_display
+from allmlp.runs.resume import AUTO, find_run
 from allmlp.runs.run import Run, load_run
-from allmlp.training import (
-    Classification,
-    Loop,
-    autocast_dtype,
-    choose_device,
-    decay_groups,
-    evaluate,
-    save_checkpoint,
-    warmup_cosine,
-)
-from allmlp.zoo.stored import write_record, write_weights
+from allmlp.runs.saving import is_finished, saved_state
+from allmlp.training import Classification, Ranks, Selection, choose_device, join_ranks
+from allmlp.zoo.stored import write_record
 
 __all__ = ["train"]
 
@@ -44,14 +32,22 @@ def train(
     config: Config | Mapping[str, Any] | str | Path | None = None,
     *,
     progress: bool = True,
+    resume: str | Path | None = None,
     **settings: Any,
 ) -> Run:
     """Train a model as configured and keep everything in a new run directory.
+
+    Under `torchrun` all processes call this together; each returns the same run.
 
     Args:
         config: a `Config`, nested mappings of what differs from the defaults, or the path of a YAML
             file with such mappings. None trains the digits Mixer.
         progress: show a bar on a terminal, lines elsewhere (on stderr).
+        resume: a run directory to go on with from its last checkpoint, as if it had never stopped;
+            its own configuration is used, and no other may be given. `"auto"` goes on with the run
+            of this very configuration if there is one (in the folder `run` if it is given, else
+            the newest under runs/), and starts one if there is none. A finished run is returned as
+            it is.
         **settings: the short names of the command line: data, model, epochs, batch_size, lr, seed,
             run, precision, device. They win over `config`.
 
@@ -61,16 +57,37 @@ def train(
         the test part, which chose nothing, is in `eval/scores.json`.
 
     Raises:
-        AllmlpError: a wrong setting, an existing run directory, or a loss that is no longer finite.
+        AllmlpError: a wrong setting, an existing run directory, a damaged or foreign checkpoint, or
+            a loss that is no longer finite.
+        Stopped: SIGINT or SIGTERM asked for it; the run can be resumed.
         OSError: the run directory cannot be written.
     """
-    resolved = resolve_config(config, settings)
+    if resume is not None and str(resume) != AUTO:
+        if config is not None or settings:
+            raise AllmlpError(
+                f"a resumed run keeps its own configuration ({resume}/config.yaml); "
+                "resume it without other settings, or start a new run"
+            )
+        directory = RunDirectory.open(resume)
+        resolved = build_config(read_yaml(directory.config))
+    else:
+        resolved = resolve_config(config, settings)
     _check(resolved)
     device = choose_device(resolved.run.device)
     # what is random below is the run's own: the caller's random state comes back
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(resolved.run.seed)
-        return _train(resolved, device, progress)
+        with join_ranks(device) as ranks:
+            path = ranks.from_main(lambda: find_run(resume, resolved))
+            if path is not None and is_finished(RunDirectory(path)):
+                return load_run(path, device=str(device))
+            splits = load_source(resolved.data.source)
+            directory = _train(resolved, path, splits, device, ranks, progress)
+        run = load_run(directory.path, device=str(device))
+        if ranks.main:  # the others have left: scoring may take longer than they would wait
+            save_samples(run, splits.test)
+            evaluate_run(run)
+        return run
 
 
 def _check(config: Config) -> None:
@@ -81,11 +98,20 @@ def _check(config: Config) -> None:
         epochs=train.epochs,
         batch_size=train.batch_size,
         log_every=train.log_every,
+        accumulate=train.accumulate,
     )
+    check_integers("train", minimum=0, rollbacks=train.rollbacks)
+    for name in ("checkpoint_steps", "keep_every", "gradflow"):
+        if getattr(train, name) is not None:
+            check_integers("train", minimum=1, **{name: getattr(train, name)})
+    Selection(Classification(), train.metric, train.early_stop)  # checks itself
+    if train.ema is not None:
+        check_rates("train", ema=train.ema)
     check_data(config.data)
     Warp(**asdict(config.augment))  # checks itself
     check_rates("train", label_smoothing=train.label_smoothing)
-    for name, value in {"lr": train.lr, "clip": train.clip}.items():
+    positive = ("lr", "clip", "checkpoint_seconds")
+    for name, value in {name: getattr(train, name) for name in positive}.items():
         if value is not None and not value > 0:
             raise AllmlpError(f"train.{name} must be above 0, got {value}")
     for name, value in {"weight_decay": train.weight_decay, "warmup": train.warmup}.items():
@@ -98,11 +124,63 @@ def _check(config: Config) -> None:
         )
 
 
-def _train(config: Config, device: torch.device, progress: bool) -> Run:
-    # whatever can be wrong with data or model is found before the folder is made
-    splits = load_source(config.data.source)
-    classes = splits.train.classes
-    model, learned = build_for_data(config, len(classes), splits.train.in_chans)
+def _train(
+    config: Config,
+    path: Path | None,
+    splits: Splits,
+    device: torch.device,
+    ranks: Ranks,
+    progress: bool,
+) -> RunDirectory:
+    """Fit a model in a new directory, or in that of an unfinished run."""
+    # whatever can be wrong with data, model or checkpoint is found before anything is written
+    state = None if path is None else saved_state(RunDirectory(path))
+    if path is None or state is None:
+        model, preprocess, images = _prepare(config, splits)
+    else:
+        model, preprocess = rebuild(RunDirectory(path), config)
+        images = prepare_training(splits, preprocess, config.data)
+
+    def claim() -> RunDirectory:
+        stem = f"{source_stem(config.data.source)}-{config.model.name}"
+        run = RunDirectory.create(config.run.dir, stem) if path is None else RunDirectory(path)
+        run.remove_strays()
+        if state is None:
+            run.metrics.unlink(missing_ok=True)
+            write_text(run.config, to_yaml(config))
+            write_record(run.path, config.model.name, model, preprocess, splits.train.classes)
+        return run
+
+    directory = ranks.from_main(claim)
+    try:
+        fit_run(
+            config,
+            directory,
+            model,
+            preprocess,
+            images,
+            state=state,
+            device=device,
+            ranks=ranks,
+            progress=progress,
+        )
+    except BaseException as e:
+        # a run without a checkpoint is of no use; one with any can be resumed
+        if not directory.last.is_file():
+            if ranks.main:
+                shutil.rmtree(directory.path, ignore_errors=True)
+        elif type(e) is KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"go on from the last checkpoint with allmlp train --resume {directory.path}"
+            ) from None
+        raise
+    ranks.gather(None)  # until the first process has written everything
+    return directory
+
+
+def _prepare(config: Config, splits: Splits) -> tuple[VisionModel, Preprocess, TrainImages]:
+    """A model for the data, and the data for the model."""
+    model, learned = build_for_data(config, len(splits.train.classes), splits.train.in_chans)
     channels = model.config.in_chans
     preprocess = learned or Preprocess(
         img_size=model.config.img_size,
@@ -114,103 +192,4 @@ def _train(config: Config, device: torch.device, progress: bool) -> Run:
     if learned is None:
         mean, std = images.train.channel_statistics()
         preprocess = replace(preprocess, mean=mean, std=std)
-
-    stem = f"{source_stem(config.data.source)}-{config.model.name}"
-    directory = RunDirectory.create(config.run.dir, stem)
-    try:
-        write_text(directory.config, to_yaml(config))
-        write_record(directory.path, config.model.name, model, preprocess, classes)
-        _fit(config, directory, model.to(device), preprocess, images, device, progress)
-    except BaseException as e:
-        # a run without a model is of no use; one with a model stays, and can be loaded
-        if not directory.weights.is_file():
-            shutil.rmtree(directory.path, ignore_errors=True)
-        elif isinstance(e, KeyboardInterrupt):
-            raise KeyboardInterrupt(f"the best model so far is kept in {directory.path}") from None
-        raise
-
-    run = load_run(directory.path, device=str(device))
-    evaluate_run(run)
-    save_samples(run, splits.test)
-    return run
-
-
-def _fit(
-    config: Config,
-    directory: RunDirectory,
-    model: VisionModel,
-    preprocess: Preprocess,
-    images: TrainImages,
-    device: torch.device,
-    progress: bool,
-) -> None:
-    train, seed = config.train, config.run.seed
-    train_set, val_set = images.train.to(device), images.val.to(device)
-    steps_per_epoch = ceil(len(train_set) / train.batch_size)
-    total_steps = steps_per_epoch * train.epochs
-
-    warp = Warp(**asdict(config.augment))
-    task = Classification(train.label_smoothing)
-    optimizer = AdamW(decay_groups(model, train.weight_decay), lr=train.lr)
-    schedule = partial(
-        warmup_cosine, warmup_steps=round(train.warmup * steps_per_epoch), total_steps=total_steps
-    )
-    dtype = autocast_dtype(config.run.precision, device)
-    loop = Loop(
-        model,
-        task,
-        optimizer,
-        LambdaLR(optimizer, schedule),
-        autocast_dtype=dtype,
-        clip=train.clip,
-        log_every=train.log_every,
-    )
-
-    display: Display = choose_display(train.epochs, total_steps) if progress else Silent()
-    best = 0.0
-    with closing(display):
-        for note in images.notes:
-            display.note(note)
-        for epoch in range(train.epochs):
-            batches = iterate_batches(
-                train_set,
-                preprocess,
-                train.batch_size,
-                shuffle=(seed, epoch),
-                warp=warp,
-            )
-            for report in loop.train_epoch(batches):
-                directory.append_metrics(
-                    {
-                        "step": report.step,
-                        "epoch": report.epoch,
-                        **{f"train/{name}": value for name, value in report.metrics.items()},
-                        "lr": report.lr,
-                        "images_per_second": report.examples_per_second,
-                    }
-                )
-                display.step(report)
-
-            val = evaluate(
-                model, task, iterate_batches(val_set, preprocess, train.batch_size), dtype
-            )
-            directory.append_metrics(
-                {
-                    "step": loop.step,
-                    "epoch": loop.epoch,
-                    **{f"val/{name}": value for name, value in val.items()},
-                }
-            )
-            # One-standard-error rule (Breiman et al. 1984, §3.4.3): of epochs that the validation
-            # part cannot tell apart the last one, whose learning rate has fallen furthest.
-            score = val[task.metric]
-            improved = score >= best - task.standard_error(best, len(val_set))
-            display.epoch(loop.epoch, val, improved)
-            state = loop.state_dict()
-            save_checkpoint(directory.last, state)
-            best = max(best, score)
-            if improved:
-                save_checkpoint(directory.best, state)
-                write_weights(directory.path, model.state_dict())
-        if images.broken.reasons:
-            display.note(str(images.broken))
+    return model, preprocess, images

@@ -3,25 +3,49 @@
 from allmlp.training.checkpoint import load_checkpoint as load_checkpoint
 from allmlp.training.checkpoint import save_checkpoint as save_checkpoint
 from allmlp.training.loop import Loop as Loop
+from allmlp.training.loop import NotFiniteError as NotFiniteError
 from allmlp.training.loop import StepReport as StepReport
+from allmlp.training.loop import Watcher as Watcher
 from allmlp.training.loop import evaluate as evaluate
+from allmlp.training.parallel import distribute as distribute
+from allmlp.training.parallel import model_state as model_state
 from allmlp.training.parameters import decay_groups as decay_groups
 from allmlp.training.precision import autocast_dtype as autocast_dtype
 from allmlp.training.precision import choose_device as choose_device
+from allmlp.training.ranks import ALONE as ALONE
+from allmlp.training.ranks import Ranks as Ranks
+from allmlp.training.ranks import join_ranks as join_ranks
 from allmlp.training.schedule import warmup_cosine as warmup_cosine
+from allmlp.training.selection import Selection as Selection
+from allmlp.training.signals import Stopped as Stopped
+from allmlp.training.signals import listen_for_stop as listen_for_stop
 from allmlp.training.task import Classification as Classification
+from allmlp.training.task import Regression as Regression
 from allmlp.training.task import Task as Task
+from allmlp.training.trace import Trace as Trace
 
 __all__ = [
+    "ALONE",
     "Classification",
     "Loop",
+    "NotFiniteError",
+    "Ranks",
+    "Regression",
+    "Selection",
     "StepReport",
+    "Stopped",
     "Task",
+    "Trace",
+    "Watcher",
     "autocast_dtype",
     "choose_device",
     "decay_groups",
+    "distribute",
     "evaluate",
+    "join_ranks",
+    "listen_for_stop",
     "load_checkpoint",
+    "model_state",
     "save_checkpoint",
     "warmup_cosine",
 ]

@@ -5,25 +5,39 @@
     loop = Loop(model, Classification(), optimizer, scheduler)
     for epoch in range(epochs):
         for report in loop.train_epoch(batches(epoch)):
-            print(report)
+            if report:
+                print(report)
         print(evaluate(model, task, validation_batches))
 """
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.swa_utils import AveragedModel
 
-from allmlp.errors import AllmlpError
+from allmlp.data import Padding
+from allmlp.errors import AllmlpError, check_integers
+from allmlp.training.batch import count_examples, split_batch
+from allmlp.training.parallel import (
+    load_model_state,
+    load_optimizer_state,
+    model_state,
+    optimizer_state,
+    syncing,
+    unwrap,
+)
+from allmlp.training.random_state import random_state, restore_random_state
+from allmlp.training.ranks import ALONE, Ranks
 from allmlp.training.task import Task
 
-__all__ = ["Loop", "StepReport", "evaluate"]
+__all__ = ["Loop", "NotFiniteError", "StepReport", "Watcher", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -32,22 +46,49 @@ class StepReport:
 
     step: int  # optimizer steps taken so far
     epoch: int  # epochs completed before the one under way
-    metrics: dict[str, float]
+    metrics: dict[str, float]  # the loss that is minimised, and what the task counts beside it
     lr: float  # of the first parameter group, at the last step
     examples_per_second: float
+
+
+class NotFiniteError(AllmlpError):
+    """The loss or a parameter is no longer a number."""
+
+
+@runtime_checkable
+class Watcher(Protocol):
+    """Looks on while a loop trains, and changes nothing."""
+
+    def after_backward(self, step: int) -> None:
+        """The gradients of step `step` (from 1) are complete and not yet clipped."""
+        ...
+
+    def after_step(self, step: int) -> None:
+        """The parameters have moved."""
+        ...
 
 
 class Loop:
     """A model in training, and how far it has come.
 
     Args:
-        model: on its device.
+        model: on its device; or what `distribute` made of it.
         task: what it learns.
         optimizer: over the model's parameters.
         scheduler: advanced once per optimizer step.
+        average: of the weights, updated after every step; it is what gets evaluated then.
         autocast_dtype: of matrix products, or None for the model's own dtype.
         clip: largest global norm of the gradient; None leaves gradients alone.
+        accumulate: slices that a batch is put through the model in, to save memory. Their
+            gradients are weighted so that the step is that of the whole batch.
         log_every: steps between reports.
+        ranks: the processes that share each batch.
+        watchers: told of every step.
+
+    Attributes:
+        step: optimizer steps taken.
+        epoch: epochs completed.
+        batch: batches taken of the epoch under way.
     """
 
     def __init__(
@@ -57,72 +98,250 @@ class Loop:
         optimizer: torch.optim.Optimizer,
         scheduler: LRScheduler,
         *,
+        average: AveragedModel | None = None,
         autocast_dtype: torch.dtype | None = None,
         clip: float | None = None,
+        accumulate: int = 1,
         log_every: int = 10,
+        ranks: Ranks = ALONE,
+        watchers: Sequence[Watcher] = (),
     ):
+        check_integers("Loop", minimum=1, accumulate=accumulate, log_every=log_every)
         self.model = model
         self.task = task
         self.optimizer = optimizer
         self.scheduler = scheduler
+        self.average = average
         self.autocast_dtype = autocast_dtype
         self.clip = clip
+        self.accumulate = accumulate
         self.log_every = log_every
+        self.ranks = ranks
+        self.watchers = watchers
+        self.device = next(model.parameters()).device
         self.step = 0
         self.epoch = 0
+        self.batch = 0
+        # since the last report, of this process
+        self._sums: dict[str, Tensor] = {}
+        self._count = 0
+        self._lr = math.nan
+        # to be restored before the next step
+        self._random: dict[str, Any] | None = None
 
-    def train_epoch(self, batches: Iterable[Any]) -> Iterator[StepReport]:
-        """Take one step per batch; report every `log_every` steps and at the end.
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model as it should be judged and kept: the average, if there is one."""
+        return unwrap(self.model) if self.average is None else self.average.module
+
+    def train_epoch(self, batches: Iterable[Any]) -> Iterator[StepReport | None]:
+        """Take one step per batch, and give control back after each.
+
+        Whoever iterates may stop after any step: everything is in order then, and `state_dict`
+        knows where the epoch was left.
+
+        Args:
+            batches: of the epoch under way, from number `batch` on; of each the share of this
+                process.
+
+        Yields:
+            A report every `log_every` steps and at the end of the epoch, None after other steps.
 
         Raises:
-            AllmlpError: the loss is no longer finite; noticed at the next report, so that the
+            NotFiniteError: the loss is no longer finite; noticed at the next report, so that the
                 device need not be waited for at every step.
         """
         self.model.train()
-        totals: dict[str, Tensor] = {}
-        started = time.perf_counter()
-        for batch in batches:
-            lr = self.optimizer.param_groups[0]["lr"]
-            outputs = self._step(batch)
-            _add(totals, self.task.sums(outputs, batch))
+        iterator = iter(batches)  # starts workers, which may draw random numbers
+        if self._random is not None:
+            restore_random_state(self._random, self.device)
+            self._random = None
+        started, seen = time.perf_counter(), self._count
+        for batch in iterator:
+            self._lr = self.optimizer.param_groups[0]["lr"]
+            self._take_step(batch)
             self.step += 1
+            self.batch += 1
             if self.step % self.log_every == 0:
-                yield self._report(totals, lr, started)
-                totals, started = {}, time.perf_counter()
-        if totals:
-            yield self._report(totals, lr, started)
+                yield self._report(time.perf_counter() - started, seen)
+                started, seen = time.perf_counter(), 0
+            else:
+                yield None
+        if self._sums:
+            yield self._report(time.perf_counter() - started, seen)
         self.epoch += 1
+        self.batch = 0
 
-    def _step(self, batch: Any) -> Tensor:
-        with _autocast(self.model, self.autocast_dtype):
-            loss, outputs = self.task.loss(self.model, batch)
-        loss.backward()
-        if self.clip is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
-        self.optimizer.step()
+    def _take_step(self, batch: Any) -> None:
+        if isinstance(self.optimizer, torch.optim.LBFGS):
+            self._search_line(batch)
+        else:
+            loss, sums, count = self._add_gradients(batch)
+            self._note(loss, sums, count)
+            if self.clip is not None:
+                nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
+            self.optimizer.step()
+        for watcher in self.watchers:
+            watcher.after_step(self.step + 1)
         self.optimizer.zero_grad()
         self.scheduler.step()
-        return outputs
+        if self.average is not None:
+            self.average.update_parameters(unwrap(self.model))
 
-    def _report(self, totals: dict[str, Tensor], lr: float, started: float) -> StepReport:
-        metrics, count = _means(totals)  # waits for the device
+    def _search_line(self, batch: Any) -> None:
+        """One step of an optimizer that evaluates the loss as often as it likes."""
+        first = True
+
+        def closure() -> float:
+            nonlocal first
+            self.optimizer.zero_grad()
+            loss, sums, count = self._add_gradients(batch)
+            if first:  # where the step starts, as with other optimizers
+                self._note(loss, sums, count)
+                first = False
+            return loss.item() / max(1, count)
+
+        self.optimizer.step(closure)
+
+    def _add_gradients(self, batch: Any) -> tuple[Tensor, dict[str, Tensor], int]:
+        """Gradients of the mean loss over the whole batch, in all processes and slices.
+
+        Returns:
+            Sum of the losses of this process's examples, the task's sums, and the number of
+            examples.
+        """
+        if isinstance(batch, Padding):
+            slices = [(part, 0) for part, _ in split_batch(batch.batch, self.accumulate)]
+        else:
+            slices = split_batch(batch, self.accumulate)
+        count = sum(n for _, n in slices)
+        whole = self.ranks.total(count, self.device)
+        losses: dict[str, Tensor] = {}
+        sums: dict[str, Tensor] = {}
+        for index, (part, n) in enumerate(slices, start=1):
+            with syncing(self.model, index == len(slices)):
+                with _autocast(self.device, self.autocast_dtype):
+                    loss, outputs = self.task.loss(self.model, part)
+                if isinstance(whole, int) and n == whole > 0:  # all in one slice, as mostly
+                    loss.backward()
+                else:
+                    # gradients are averaged over the processes, hence their number
+                    (loss * (n * self.ranks.size / _at_least_one(whole))).backward()
+            _add(losses, {"loss": loss.detach() * n}, counted=n > 0)
+            _add(sums, self.task.step_sums(outputs, part), counted=n > 0)
+        for watcher in self.watchers:
+            watcher.after_backward(self.step + 1)
+        return losses["loss"], sums, count
+
+    def _note(self, loss: Tensor, sums: dict[str, Tensor], count: int) -> None:
+        _add(self._sums, {"loss": loss, **sums})
+        self._count += count
+
+    def _report(self, seconds: float, carried: int) -> StepReport:
+        sums = self.ranks.sums({"count": self._count, **self._sums})  # waits for the device
+        count = max(1, sums.pop("count"))
+        metrics = {name: value / count for name, value in sums.items()}
+        rate = (count - carried * self.ranks.size) / seconds
+        self._sums, self._count = {}, 0
         if not math.isfinite(metrics["loss"]):
-            raise AllmlpError(
-                f"the loss is {metrics['loss']} at step {self.step} (learning rate {lr:.3g}); "
-                "lower the learning rate, clip the gradient, or train in fp32"
+            raise NotFiniteError(
+                f"the loss is {metrics['loss']} at step {self.step} (learning rate {self._lr:.3g})"
             )
-        rate = count / (time.perf_counter() - started)
-        return StepReport(self.step, self.epoch, metrics, lr, rate)
+        return StepReport(self.step, self.epoch, metrics, self._lr, rate)
+
+    def scale_lr(self, factor: float) -> None:
+        """Multiply the learning rate, now and for the rest of its schedule.
+
+        Raises:
+            AllmlpError: the schedule does not follow from base learning rates.
+        """
+        if not hasattr(self.scheduler, "base_lrs"):
+            raise AllmlpError(
+                f"{type(self.scheduler).__name__} sets its own learning rates; they cannot be scaled"
+            )
+        self.scheduler.base_lrs = [lr * factor for lr in self.scheduler.base_lrs]
+        for group in self.optimizer.param_groups:
+            group["lr"] *= factor
+            group["initial_lr"] *= factor
+
+    def check_finite(self) -> None:
+        """Require that training may go on from here.
+
+        Raises:
+            NotFiniteError: a loss since the last report or a parameter is not finite.
+        """
+        tensors = [p.detach() for p in self.model.parameters()]
+        if "loss" in self._sums:
+            tensors.append(self._sums["loss"])
+        finite = torch.stack([_whole(t.isfinite().all()) for t in tensors]).all()
+        if self.ranks.any(not finite):
+            raise NotFiniteError(
+                f"the weights are no longer finite at step {self.step} (learning rate "
+                f"{self._lr:.3g})"
+            )
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on, but for the random state."""
+        """Everything that the next step depends on. Called by all processes together.
+
+        The state is whole whatever the processes share: one of any number of them loads in any
+        other. Random states and half a report's sums are kept for each process.
+        """
+        mine = {
+            "random": random_state(self.device),
+            "sums": {name: value.cpu() for name, value in self._sums.items()},
+            "count": self._count,
+        }
+        average = self.average
         return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "model": model_state(self.model),
+            "average": None if average is None else model_state(average.module),
+            "averaged": 0 if average is None else int(average.n_averaged),
+            "optimizer": optimizer_state(self.model, self.optimizer),
             "scheduler": self.scheduler.state_dict(),
             "step": self.step,
             "epoch": self.epoch,
+            "batch": self.batch,
+            "lr": self._lr,
+            "ranks": self.ranks.gather(mine),
         }
+
+    def load_state_dict(self, state: Mapping[str, Any], source: str = "the checkpoint") -> None:
+        """Go on from `state_dict`, bit for bit with as many processes as it came from.
+
+        With another number, random numbers (of dropout, say) are other ones.
+
+        Args:
+            state: whole, in every process.
+            source: where it comes from, for messages.
+
+        Raises:
+            AllmlpError: it is of another model, or has no average where one is wanted.
+        """
+        load_model_state(self.model, state["model"], source)
+        if (self.average is None) != (state["average"] is None):
+            raise AllmlpError(
+                f"{source} has {'no' if state['average'] is None else 'an'} average of the "
+                "weights; set train.ema as it was"
+            )
+        if self.average is not None:
+            load_model_state(self.average.module, state["average"], source)
+            self.average.n_averaged.fill_(state["averaged"])
+        load_optimizer_state(self.model, self.optimizer, state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
+        self._lr = state["lr"]
+        kept = state["ranks"]
+        if len(kept) == self.ranks.size:
+            mine = kept[self.ranks.rank]
+            self._random = mine["random"]
+            self._sums = {name: value.to(self.device) for name, value in mine["sums"].items()}
+            self._count = mine["count"]
+        elif self.ranks.main:  # one of them takes over the sums of all
+            for other in kept:
+                _add(self._sums, {k: v.to(self.device) for k, v in other["sums"].items()})
+                self._count += other["count"]
+        else:
+            self._sums = {k: torch.zeros_like(v) for k, v in kept[0]["sums"].items()}
 
 
 @torch.no_grad()
@@ -131,37 +350,56 @@ def evaluate(
     task: Task,
     batches: Iterable[Any],
     autocast_dtype: torch.dtype | None = None,
+    ranks: Ranks = ALONE,
 ) -> dict[str, float]:
     """Metrics over all batches, each example weighted equally; the model's mode is restored.
+
+    Args:
+        model: on its device.
+        task: what it learned.
+        batches: of each the share of this process.
+        autocast_dtype: of matrix products, or None for the model's own dtype.
+        ranks: the processes that share the batches.
 
     Raises:
         AllmlpError: there is nothing to evaluate on.
     """
     was_training = model.training
+    device = next(model.parameters()).device
     model.eval()
     totals: dict[str, Tensor] = {}
-    for batch in batches:
-        with _autocast(model, autocast_dtype):
+    count = 0
+    for item in batches:
+        padding = isinstance(item, Padding)
+        batch = item.batch if padding else item
+        with _autocast(device, autocast_dtype):
             _, outputs = task.loss(model, batch)
-        _add(totals, task.sums(outputs, batch))
+        _add(totals, task.sums(outputs, batch), counted=not padding)
+        count += 0 if padding else count_examples(batch)
     model.train(was_training)
-    if not totals:
+    sums = ranks.sums({"count": count, **totals})
+    count = int(sums.pop("count"))
+    if not count:
         raise AllmlpError("evaluation needs at least one example, got none")
-    return _means(totals)[0]
+    return {name: value / count for name, value in sums.items()}
 
 
-def _autocast(model: nn.Module, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
+def _autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
     if dtype is None:
         return nullcontext()
-    return torch.autocast(next(model.parameters()).device.type, dtype)
+    return torch.autocast(device.type, dtype)
 
 
-def _add(totals: dict[str, Tensor], sums: dict[str, Tensor]) -> None:
+def _add(totals: dict[str, Tensor], sums: dict[str, Tensor], counted: bool = True) -> None:
     for name, value in sums.items():
-        totals[name] = totals[name] + value if name in totals else value
+        added = value if counted else torch.zeros_like(value)
+        totals[name] = totals[name] + added if name in totals else added
 
 
-def _means(totals: dict[str, Tensor]) -> tuple[dict[str, float], int]:
-    values = {name: total.item() for name, total in totals.items()}
-    count = values.pop("count")
-    return {name: value / count for name, value in values.items()}, int(count)
+def _at_least_one(count: Tensor | int) -> Tensor | int:
+    return count.clamp(min=1) if isinstance(count, Tensor) else max(1, count)
+
+
+def _whole(value: Tensor) -> Tensor:
+    """Of a value computed from shards, the value itself."""
+    return value.full_tensor() if hasattr(value, "full_tensor") else value

@@ -1,5 +1,7 @@
 """Where and in which arithmetic a model runs."""
 
+import os
+
 import torch
 
 from allmlp.errors import AllmlpError, check_choice
@@ -12,6 +14,8 @@ PRECISIONS = ("auto", "fp32", "bf16")
 def choose_device(name: str) -> torch.device:
     """The device called `name`; `auto` is CUDA, else Apple's GPU, else the CPU.
 
+    Under `torchrun`, `cuda` and `auto` give each process of a machine a card of its own.
+
     Raises:
         AllmlpError: the device is unknown to torch or absent from this machine.
     """
@@ -20,6 +24,8 @@ def choose_device(name: str) -> torch.device:
         name = "cpu" if found is None else found.type
     try:
         device = torch.device(name)
+        if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
+            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as e:
         reason = str(e).splitlines()[0]

@@ -4,24 +4,28 @@ Axes: b batch, k classes.
 """
 
 import math
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol, runtime_checkable
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from allmlp.errors import check_rates
+from allmlp.errors import AllmlpError, check_rates
 
-__all__ = ["Classification", "Task"]
+__all__ = ["Classification", "Goal", "Regression", "Task"]
+
+Goal = Literal["min", "max"]
 
 
 @runtime_checkable
 class Task(Protocol):
     """The loop's only knowledge of what it trains for."""
 
-    # a metric that `sums` knows, of which more is better: chooses the best checkpoint
+    # the metric that chooses the best epoch, one of `goals`
     metric: str
+    # every metric that `sums` knows, and which way it is better
+    goals: Mapping[str, Goal]
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
         """The scalar to minimise (mean over the batch), and the outputs it came from."""
@@ -31,11 +35,15 @@ class Task(Protocol):
         """How far `metric` may be off when measured on so many examples: less is noise."""
         ...
 
-    def sums(self, outputs: Tensor, batch: Any) -> dict[str, Tensor]:
-        """Sums over the batch, `count` among them: sum / count is the metric over many batches.
+    def step_sums(self, outputs: Tensor, batch: Any) -> dict[str, Tensor]:
+        """Sums over a training batch that cost next to nothing, for reports beside the loss.
 
         The tensors stay on their device: nothing waits for them until somebody reads them.
         """
+        ...
+
+    def sums(self, outputs: Tensor, batch: Any) -> dict[str, Tensor]:
+        """Sums over the batch of every metric: sum / count is the metric over many batches."""
         ...
 
 
@@ -44,13 +52,14 @@ class Classification:
 
     Args:
         label_smoothing: share of the target spread evenly over all classes, in [0, 1). Applies to
-            the loss that is minimised, not to the loss that is reported.
+            the loss that is minimised, not to evaluations.
 
     Raises:
         AllmlpError: `label_smoothing` outside [0, 1).
     """
 
     metric = "accuracy"
+    goals: Mapping[str, Goal] = {"loss": "min", "accuracy": "max"}
 
     def __init__(self, label_smoothing: float = 0.0):
         check_rates("Classification", label_smoothing=label_smoothing)
@@ -74,14 +83,62 @@ class Classification:
         p = (value * count + 1) / (count + 2)  # else a perfect score would have no error at all
         return math.sqrt(p * (1 - p) / count)
 
+    def step_sums(
+        self, outputs: Float[Tensor, "b k"], batch: tuple[Tensor, Int64[Tensor, " b"]]
+    ) -> dict[str, Tensor]:
+        """The number of hits."""
+        return {"accuracy": (outputs.detach().argmax(dim=1) == batch[1]).sum()}
+
     def sums(
         self, outputs: Float[Tensor, "b k"], batch: tuple[Tensor, Int64[Tensor, " b"]]
     ) -> dict[str, Tensor]:
-        """Plain cross-entropy in nats and the number of hits."""
-        labels = batch[1]
-        logits = outputs.detach().float()
-        return {
-            "count": torch.tensor(len(labels), device=logits.device),
-            "loss": F.cross_entropy(logits, labels, reduction="sum"),
-            "accuracy": (logits.argmax(dim=1) == labels).sum(),
-        }
+        """Plain cross-entropy in nats, and the number of hits."""
+        loss = F.cross_entropy(outputs.detach().float(), batch[1], reduction="sum")
+        return {"loss": loss, **self.step_sums(outputs, batch)}
+
+
+class Regression:
+    """Squared error on (inputs, targets), both of the shape that the model answers in.
+
+    A model that ends in one output gives (b, 1): targets of shape (b,) would be broadcast to
+    (b, b) without a word, so shapes must be equal.
+    """
+
+    metric = "loss"
+    goals: Mapping[str, Goal] = {"loss": "min", "mae": "min"}
+
+    def loss(
+        self, model: nn.Module, batch: tuple[Tensor, Float[Tensor, "b *k"]]
+    ) -> tuple[Tensor, Float[Tensor, "b *k"]]:
+        """Mean squared error over examples and outputs, and the outputs.
+
+        Raises:
+            AllmlpError: outputs and targets of different shapes.
+        """
+        inputs, targets = batch
+        outputs = model(inputs)
+        _check_shapes(outputs, targets)
+        return F.mse_loss(outputs, targets), outputs
+
+    def standard_error(self, value: float, count: int) -> float:
+        """0: that of a squared error depends on the distribution of the errors."""
+        return 0.0
+
+    def step_sums(self, outputs: Tensor, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """Nothing beside the loss."""
+        return {}
+
+    def sums(
+        self, outputs: Float[Tensor, "b *k"], batch: tuple[Tensor, Float[Tensor, "b *k"]]
+    ) -> dict[str, Tensor]:
+        """Squared and absolute error, each a mean over the outputs of an example."""
+        error = (outputs.detach().float() - batch[1].float()).flatten(1)
+        return {"loss": error.square().mean(dim=1).sum(), "mae": error.abs().mean(dim=1).sum()}
+
+
+def _check_shapes(outputs: Tensor, targets: Tensor) -> None:
+    if outputs.shape != targets.shape:
+        raise AllmlpError(
+            f"targets must have the shape of the outputs {tuple(outputs.shape)}, got "
+            f"{tuple(targets.shape)}; reshape the targets"
+        )

@@ -1,0 +1,215 @@
+"""From a model and images to a fitted model in a run directory: epochs, logs, checkpoints."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import torch
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from allmlp.data import Preprocess, Warp, iterate_shares
+from allmlp.models.contract import VisionModel
+from allmlp.runs.config import Config
+from allmlp.runs.directory import RunDirectory
+from allmlp.runs.images import TrainImages
+from allmlp.runs.progress import Display, Silent, choose_display
+from allmlp.runs.saving import Plan, Saver
+from allmlp.training import (
+    Classification,
+    Loop,
+    NotFiniteError,
+    Ranks,
+    Selection,
+    StepReport,
+    Stopped,
+    Trace,
+    Watcher,
+    autocast_dtype,
+    decay_groups,
+    distribute,
+    evaluate,
+    listen_for_stop,
+    load_checkpoint,
+    warmup_cosine,
+)
+
+__all__ = ["fit_run"]
+
+
+def fit_run(
+    config: Config,
+    directory: RunDirectory,
+    model: VisionModel,
+    preprocess: Preprocess,
+    images: TrainImages,
+    *,
+    state: Mapping[str, Any] | None,
+    device: torch.device,
+    ranks: Ranks,
+    progress: bool,
+) -> None:
+    """Train to the end of the configured epochs, from the beginning or from a checkpoint.
+
+    Args:
+        config: of the run.
+        directory: of the run, which exists.
+        model: with the weights to start from.
+        preprocess: of its images.
+        images: to learn from and to choose by.
+        state: the checkpoint to go on from; None starts anew.
+        device: where to train.
+        ranks: the processes that train together.
+        progress: show how it goes.
+
+    Raises:
+        AllmlpError: a checkpoint of other data or another model.
+        NotFiniteError: the loss or the weights are no longer finite, more often than may be.
+        Stopped: SIGINT or SIGTERM came, and everything is saved.
+        OSError: the run directory cannot be written.
+    """
+    train, seed = config.train, config.run.seed
+    train_set, val_set = images.train.to(device), images.val.to(device)
+    plan = Plan.of(train_set, train)
+    if state is not None:
+        plan = plan.resumed(state["plan"], directory)
+
+    model.to(device)
+    average = None
+    if train.ema is not None:
+        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(train.ema))
+        distribute(average.module, config.run.parallel, ranks, trained=False)
+    if config.run.compile:
+        model.compile()
+    spread = distribute(model, config.run.parallel, ranks)
+    if ranks.size > 1:  # each process drops other units
+        torch.manual_seed(seed + ranks.rank)
+    warp = Warp(**asdict(config.augment))
+    task = Classification(train.label_smoothing)
+    optimizer = AdamW(decay_groups(model, train.weight_decay), lr=train.lr)
+    schedule = partial(warmup_cosine, warmup_steps=plan.warmup_steps, total_steps=plan.total_steps)
+    dtype = autocast_dtype(config.run.precision, device)
+
+    with ExitStack() as stack:
+        display: Display = Silent()
+        if progress and ranks.main:
+            done = 0 if state is None else state["step"]
+            display = choose_display(train.epochs, plan.total_steps, done)
+        stack.enter_context(closing(display))
+        for note in images.notes:
+            display.note(note)
+        watchers: list[Watcher] = []
+        if config.run.profile and ranks.main:
+            watchers.append(stack.enter_context(Trace(directory.path / "trace.json")))
+        loop = Loop(
+            spread,
+            task,
+            optimizer,
+            LambdaLR(optimizer, schedule),
+            average=average,
+            autocast_dtype=dtype,
+            clip=train.clip,
+            accumulate=train.accumulate,
+            log_every=train.log_every,
+            ranks=ranks,
+            watchers=watchers,
+        )
+        selection = Selection(task, train.metric, train.early_stop)
+        saver = Saver(directory, loop, selection, plan, train)
+        if state is not None:
+            saver.restore(state)
+            display.note(f"going on with {directory.path} after step {loop.step}")
+            if state["threads"] != torch.get_num_threads():
+                display.note(
+                    f"it had {state['threads']} threads, now there are "
+                    f"{torch.get_num_threads()}: losses may differ in the last digits"
+                )
+        stop = stack.enter_context(listen_for_stop())
+
+        def log(record: Mapping[str, Any]) -> None:
+            if ranks.main:
+                directory.append_metrics({"step": loop.step, "epoch": loop.epoch, **record})
+
+        def stop_if_asked(reported: bool) -> None:
+            # several processes agree where they wait for each other anyway
+            if ranks.size == 1 or reported:
+                numbers = [n for n in ranks.gather(stop.number) if n is not None]
+                if numbers:
+                    if loop.step != saver.saved_step:
+                        saver.save()
+                    raise Stopped(
+                        f"stopped after step {loop.step}; go on with "
+                        f"allmlp train --resume {directory.path}",
+                        numbers[0],
+                    )
+
+        while not saver.done:
+            batches = iterate_shares(
+                train_set,
+                preprocess,
+                train.batch_size,
+                shuffle=(seed, loop.epoch),
+                warp=warp,
+                start=loop.batch,
+                rank=ranks.rank,
+                size=ranks.size,
+            )
+            try:
+                for report in loop.train_epoch(batches):
+                    if report is not None:
+                        log(_describe(report))
+                        display.step(report)
+                    if saver.due(report is not None):
+                        saver.save()
+                    stop_if_asked(report is not None)
+                val = evaluate(
+                    loop.evaluated,
+                    task,
+                    iterate_shares(
+                        val_set, preprocess, train.batch_size, rank=ranks.rank, size=ranks.size
+                    ),
+                    dtype,
+                    ranks,
+                )
+                log({f"val/{name}": value for name, value in val.items()})
+                best = selection.update(val, len(val_set))
+                display.epoch(loop.epoch, val, best)
+                saver.save_epoch(best)
+            except NotFiniteError as e:
+                _roll_back(saver, e)
+                log({"rollbacks": saver.rollbacks})
+                display.note(f"{e}; back to step {loop.step} at half the learning rate")
+                continue
+            stop_if_asked(True)
+        if images.broken.reasons:
+            display.note(str(images.broken))
+
+
+def _describe(report: StepReport) -> dict[str, Any]:
+    return {
+        **{f"train/{name}": value for name, value in report.metrics.items()},
+        "lr": report.lr,
+        "images_per_second": report.examples_per_second,
+    }
+
+
+def _roll_back(saver: Saver, error: NotFiniteError) -> None:
+    """Return to the last checkpoint with a lower learning rate, or say that this is the end."""
+    directory = saver.directory
+    remedy = "lower the learning rate, clip the gradient, or train in fp32"
+    if saver.saved_step is None:
+        raise NotFiniteError(f"{error}, before the first checkpoint; {remedy}") from None
+    if saver.rollbacks >= saver.config.rollbacks:
+        raise NotFiniteError(
+            f"{error}; the last good checkpoint is {directory.last} of step {saver.saved_step}; "
+            f"{remedy}, or allow train.rollbacks"
+        ) from None
+    rollbacks = saver.rollbacks + 1
+    saver.restore(load_checkpoint(directory.last))
+    # the checkpoint may be older than an earlier rollback
+    factor = 0.5 ** (rollbacks - saver.rollbacks)
+    saver.rollbacks = rollbacks
+    saver.loop.scale_lr(factor)

@@ -1,0 +1,58 @@
+"""Where the time of a training step goes: a trace of a few steps."""
+
+import os
+from pathlib import Path
+from types import TracebackType
+
+from torch.profiler import profile
+
+__all__ = ["Trace"]
+
+# the first steps allocate, compile and tune
+_SKIPPED, _RECORDED = 5, 5
+
+
+class Trace:
+    """Records five steps after the first five with torch's profiler; a watcher of the loop.
+
+    Args:
+        path: where the trace is written, in Chrome's format (chrome://tracing, ui.perfetto.dev),
+            as soon as the steps are over, or when the context is left before that.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._profiler: profile | None = None
+        self._steps = 0
+
+    def __enter__(self) -> "Trace":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._finish()
+
+    def after_backward(self, step: int) -> None:
+        """Nothing."""
+
+    def after_step(self, step: int) -> None:
+        """Start and stop when it is time."""
+        self._steps += 1
+        if self._steps == _SKIPPED:
+            self._profiler = profile()
+            self._profiler.start()
+        elif self._steps == _SKIPPED + _RECORDED:
+            self._finish()
+
+    def _finish(self) -> None:
+        if self._profiler is None:
+            return
+        profiler, self._profiler = self._profiler, None
+        profiler.stop()
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        profiler.export_chrome_trace(str(temporary))
+        temporary.replace(self.path)
