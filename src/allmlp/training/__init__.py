@@ -2,6 +2,9 @@
 
 from allmlp.training.checkpoint import load_checkpoint as load_checkpoint
 from allmlp.training.checkpoint import save_checkpoint as save_checkpoint
+from allmlp.training.flow_record import FlowRecord as FlowRecord
+from allmlp.training.flow_report import FlowReport as FlowReport
+from allmlp.training.gradflow import GradFlow as GradFlow
 from allmlp.training.loop import Loop as Loop
 from allmlp.training.loop import NotFiniteError as NotFiniteError
 from allmlp.training.loop import StepReport as StepReport
@@ -27,6 +30,9 @@ from allmlp.training.trace import Trace as Trace
 __all__ = [
     "ALONE",
     "Classification",
+    "FlowRecord",
+    "FlowReport",
+    "GradFlow",
     "Loop",
     "NotFiniteError",
     "Ranks",
