@@ -21,7 +21,7 @@ In a loop of one's own, where the hooks exist only during the steps that are mea
 
 import weakref
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -136,7 +136,7 @@ class GradFlow:
 
     # driven by hooks
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "GradFlow":
         if self._inside:
             raise AllmlpError("GradFlow watches one context at a time, got a second; make another")
         self._inside = True
