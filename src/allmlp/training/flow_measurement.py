@@ -12,9 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.conv import _ConvNd
-from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.utils.hooks import RemovableHandle
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -42,6 +39,19 @@ _UNBOUNDED = (
     nn.Tanhshrink, nn.Threshold,
 )  # fmt: skip
 _ACTIVATIONS = (*_UNBOUNDED, *_BOUNDS, nn.Hardtanh)
+# units on axis 1
+_CONVOLUTIONS = (
+    nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
+)  # fmt: skip
+_CHANNEL_NORMS = (
+    nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, nn.GroupNorm,
+    nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d,
+)  # fmt: skip
+# units where they were
+_KEEPS_UNITS = (
+    *_ACTIVATIONS, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d,
+    nn.AlphaDropout, nn.FeatureAlphaDropout,
+)  # fmt: skip
 # |tanh| > 0.97 is 1.5 % of the range (-1, 1) from a bound; the slope there is below 0.06
 _MARGIN = 0.015
 
@@ -213,16 +223,16 @@ class Measurement:
 
     def _axis(self, module: nn.Module, args: tuple[Any, ...], is_layer: bool) -> int | None:
         """The axis of the units in the module's output, from the end; None if it is not known."""
-        if isinstance(module, _ConvNd):
+        if isinstance(module, _CONVOLUTIONS):
             return -1 - len(module.kernel_size)
         if is_layer or isinstance(module, nn.LayerNorm | nn.RMSNorm):
             return -1
         given = args[0] if args and isinstance(args[0], Tensor) else None
         if given is None:
             return None
-        if isinstance(module, _NormBase | nn.GroupNorm):
+        if isinstance(module, _CHANNEL_NORMS):
             return 1 - given.ndim
-        if isinstance(module, (*_ACTIVATIONS, _DropoutNd, nn.Identity)):
+        if isinstance(module, _KEEPS_UNITS):
             return -1 if given.ndim <= 2 else self._axes.get(given)
         return None
 
