@@ -92,11 +92,11 @@ class _Layer:
         self.units = _Units()
 
     def see_output(self, x: Tensor) -> None:
-        self.squares = _plus(self.squares, norm(x).square())
+        self.squares = _plus(self.squares, _norm(x).square())
         self.elements += x.numel()
 
     def see_gradient(self, gradient: Tensor, axis: int) -> None:
-        found = norm(gradient)
+        found = _norm(gradient)
         self.gradient = found if self.gradient is None else torch.hypot(self.gradient, found)
         self.units.add(gradient, axis)
 
@@ -111,7 +111,7 @@ class _Activation:
 
     def see(self, module: nn.Module, x: Tensor, axis: int | None) -> None:
         self.sum = _plus(self.sum, x.sum(dtype=_wide(x)))
-        self.squares = _plus(self.squares, norm(x).square())
+        self.squares = _plus(self.squares, _norm(x).square())
         self.elements += x.numel()
         self.units.add(x, axis)
         bounds = _bounds(module)
@@ -172,7 +172,7 @@ class Measurement:
         self.passes += 1
         self._calls.clear()
         if not self._norms:
-            self._norms = {name: norm(p) for name, p in self.parameters.items()}
+            self._norms = {name: _norm(p) for name, p in self.parameters.items()}
 
     @torch.no_grad()
     def see(self, module: nn.Module, args: tuple[Any, ...], output: Any, inside: Set[int]) -> None:
@@ -242,7 +242,7 @@ class Measurement:
         gradient = self.parameters[name].grad
         if gradient is not None:
             zeros = (_dense(gradient) == 0).to(_wide(gradient)).mean()
-            self._gradients[name] = norm(gradient), _whole(zeros)
+            self._gradients[name] = _norm(gradient), _whole(zeros)
 
     @torch.no_grad()
     def copy_weights(self) -> None:
@@ -263,9 +263,9 @@ class Measurement:
                 "it after the backward passes, before clipping"
             )
         for name, parameter in self.parameters.items():
-            self._updates[name] = norm(parameter.detach() - self._before[name])
+            self._updates[name] = _norm(parameter.detach() - self._before[name])
             if parameter.grad is not None:
-                self._clipped[name] = norm(parameter.grad)
+                self._clipped[name] = _norm(parameter.grad)
 
     @property
     def has_gradients(self) -> bool:
@@ -284,7 +284,7 @@ class Measurement:
             return None
         rows: dict[str, Any] = {
             "step": self.step,
-            "gradient": _total(norm for norm, _ in self._gradients.values()),
+            "gradient": _total(size for size, _ in self._gradients.values()),
             "clipped": _total(self._clipped.values()),
             "finite": self._finite,
             "finite gradients": self._finite_gradients,
@@ -343,7 +343,7 @@ def own_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     return ((name, m) for name, m in model.named_modules() if id(m) not in inner)
 
 
-def norm(x: Tensor) -> Tensor:
+def _norm(x: Tensor) -> Tensor:
     """Euclidean norm as a scalar on the device; of the whole tensor if it is distributed."""
     x = _dense(x.detach())
     x = x.abs() if x.is_complex() else x
@@ -368,7 +368,7 @@ def _plus(known: Tensor | None, more: Tensor) -> Tensor:
 
 def _total(norms: Iterable[Tensor]) -> Tensor | None:
     found = list(norms)
-    return norm(_vector(found)) if found else None
+    return _norm(_vector(found)) if found else None
 
 
 def _bounds(module: nn.Module) -> tuple[float, float] | None:
