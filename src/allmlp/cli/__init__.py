@@ -1,6 +1,7 @@
 """The command line: one file per command. They parse, call and print; nothing here needs torch."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit.
 
     0 after success, 1 after an error the user can mend (one line on stderr), 2 after a command line
-    that cannot be read, 130 after Ctrl-C. A traceback is a bug of ours.
+    that cannot be read, 130 after Ctrl-C, 143 after SIGTERM. A traceback is a bug of ours.
     """
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -56,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except AllmlpError as e:
         _fail(str(e), 1)
     except KeyboardInterrupt as e:
-        _fail(f"interrupted; {e}" if str(e) else "interrupted", 130)
+        number = getattr(e, "number", signal.SIGINT)  # of training's own kind
+        _fail(f"interrupted; {e}" if str(e) else "interrupted", 128 + number)
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

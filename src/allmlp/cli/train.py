@@ -1,5 +1,6 @@
 """`allmlp train`."""
 
+import os
 import shlex
 import shutil
 import sys
@@ -29,6 +30,7 @@ def train(
     device: str | None = None,
     strict: Annotated[bool, Parameter(negative=())] = False,
     config: Path | None = None,
+    resume: str | None = None,
     settings: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
 ) -> None:
     """Train a model; alone, a Mixer on handwritten digits in about a minute.
@@ -36,6 +38,9 @@ def train(
     Every field of the configuration has a flag by its dotted path, for example `--train.warmup 3`
     or `--model.overrides.depth 6`. `allmlp train --config FILE` replays a `config.yaml`; flags win
     over the file.
+
+    SIGINT (Ctrl-C) and SIGTERM finish the step, save, and exit with 130 and 143; `--resume` goes on
+    as if nothing had happened. Started by `torchrun`, the processes share every batch.
 
     Parameters
     ----------
@@ -61,6 +66,9 @@ def train(
         Stop at the first image that cannot be read; the same as --data.max_broken 0.
     config:
         YAML file with the fields that shall differ from the defaults.
+    resume:
+        A run to go on with under its own configuration; `auto` for the one of this configuration
+        (in the folder --run, else the newest under runs/) if there is one, else a new one.
     settings:
         PATH=VALUE, the long form of a dotted flag.
     """
@@ -83,12 +91,20 @@ def train(
         "precision": precision,
         "device": device,
     }
-    resolved = resolve_config(tree, {k: v for k, v in short.items() if v is not None})
-    print(to_yaml(resolved), flush=True)
+    given = {k: v for k, v in short.items() if v is not None}
+    main = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts
+    if resume not in (None, "auto") and not tree and not given:
+        resolved = None
+    else:
+        resolved = resolve_config(tree, given)
+        if main:
+            print(to_yaml(resolved), flush=True)
 
     from allmlp.runs.train import train as train_run
 
-    finished = train_run(resolved)
+    finished = train_run(resolved, resume=resume)
+    if not main:
+        return
     scores = finished.scores()
     samples = sorted(finished.directory.eval.glob("samples/*.*"))[:3]
     command = shlex.join([_program(), "predict", str(finished.path), *map(str, samples)])

@@ -2,6 +2,8 @@
 
 config.yaml        the resolved configuration
 metrics.jsonl      one object a line: step, epoch, train/*, val/*, lr, images_per_second
+gradflow.jsonl     with train.gradflow, one measurement of the gradient flow a line
+trace.json         with run.profile, where the time of a few steps went
 last.ckpt          everything that the next step depends on, as of the last checkpoint
 best.ckpt          the same after the epoch that was best on the validation part
 epoch-N.ckpt       the same after epoch N, for every N that is asked for
@@ -35,6 +37,8 @@ class RunDirectory:
         self.path = path
         self.config = path / "config.yaml"
         self.metrics = path / "metrics.jsonl"
+        self.gradflow = path / "gradflow.jsonl"
+        self.trace = path / "trace.json"
         self.last = path / "last.ckpt"
         self.best = path / "best.ckpt"
         self.weights = path / WEIGHTS
@@ -101,27 +105,33 @@ class RunDirectory:
         for stray in self.path.rglob(".*.tmp"):
             stray.unlink(missing_ok=True)
 
-    def append_metrics(self, record: Mapping[str, Any]) -> None:
-        """Add one line to `metrics.jsonl`."""
-        with self.metrics.open("a", encoding="utf-8") as file:
+    def append(self, log: Path, record: Mapping[str, Any]) -> None:
+        """Add one line to `metrics` or `gradflow`."""
+        with log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
-    def settle_metrics(self) -> int:
+    def settle_logs(self) -> dict[str, int]:
         """Have all lines on the disk.
 
         Returns:
-            Their number of bytes, for `cut_metrics`.
+            The size of each log in bytes, for `cut_logs`.
         """
-        with self.metrics.open("ab") as file:
-            os.fsync(file.fileno())
-            return file.tell()
+        sizes = {}
+        for log in (self.metrics, self.gradflow):
+            if log.is_file():
+                with log.open("ab") as file:
+                    os.fsync(file.fileno())
+                    sizes[log.name] = file.tell()
+        return sizes
 
-    def cut_metrics(self, size: int) -> None:
-        """Forget what was logged after `settle_metrics` returned `size`."""
-        with self.metrics.open("ab") as file:
-            if file.tell() > size:
-                file.truncate(size)
-                os.fsync(file.fileno())
+    def cut_logs(self, sizes: Mapping[str, int]) -> None:
+        """Forget what was logged after `settle_logs` returned `sizes`."""
+        for log in (self.metrics, self.gradflow):
+            size = sizes.get(log.name, 0)
+            if log.is_file() and log.stat().st_size > size:
+                with log.open("ab") as file:
+                    file.truncate(size)
+                    os.fsync(file.fileno())
 
     def write_json(self, path: Path, value: Any) -> None:
         """Replace a JSON file of the run."""

@@ -20,6 +20,7 @@ from allmlp.runs.progress import Display, Silent, choose_display
 from allmlp.runs.saving import Plan, Saver
 from allmlp.training import (
     Classification,
+    GradFlow,
     Loop,
     NotFiniteError,
     Ranks,
@@ -103,7 +104,12 @@ def fit_run(
             display.note(note)
         watchers: list[Watcher] = []
         if config.run.profile and ranks.main:
-            watchers.append(stack.enter_context(Trace(directory.path / "trace.json")))
+            watchers.append(stack.enter_context(Trace(directory.trace)))
+        flow = None
+        if train.gradflow is not None:
+            flow = GradFlow(model, every=train.gradflow)
+            stack.callback(flow.close)
+            watchers.append(flow)
         loop = Loop(
             spread,
             task,
@@ -131,7 +137,14 @@ def fit_run(
 
         def log(record: Mapping[str, Any]) -> None:
             if ranks.main:
-                directory.append_metrics({"step": loop.step, "epoch": loop.epoch, **record})
+                directory.append(
+                    directory.metrics, {"step": loop.step, "epoch": loop.epoch, **record}
+                )
+
+        def log_flow() -> None:
+            for record in flow.drain() if flow else ():
+                if ranks.main:
+                    directory.append(directory.gradflow, record.to_json())
 
         def stop_if_asked(reported: bool) -> None:
             # several processes agree where they wait for each other anyway
@@ -162,6 +175,7 @@ def fit_run(
                     if report is not None:
                         log(_describe(report))
                         display.step(report)
+                        log_flow()
                     if saver.due(report is not None):
                         saver.save()
                     stop_if_asked(report is not None)
@@ -184,6 +198,8 @@ def fit_run(
                 display.note(f"{e}; back to step {loop.step} at half the learning rate")
                 continue
             stop_if_asked(True)
+        if flow is not None:
+            display.note(str(flow.report()))
         if images.broken.reasons:
             display.note(str(images.broken))
 

@@ -177,17 +177,17 @@ class Saver:
         self.rollbacks = state["rollbacks"]
         self.saved_step = self.loop.step
         if self.loop.ranks.main:
-            self.directory.cut_metrics(state["metrics_size"])
+            self.directory.cut_logs(state["logs"])
 
     def _state(self) -> dict[str, Any]:
         self.loop.check_finite()
-        size = self.directory.settle_metrics() if self.loop.ranks.main else 0
+        logs = self.directory.settle_logs() if self.loop.ranks.main else {}
         return {
             **self.loop.state_dict(),
             "selection": self.selection.state_dict(),
             "plan": asdict(self.plan),
             "rollbacks": self.rollbacks,
-            "metrics_size": size,
+            "logs": logs,
             "done": self.done,
             "threads": torch.get_num_threads(),
         }

@@ -1,6 +1,7 @@
 """A whole run: configuration in, run directory out."""
 
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -80,6 +81,8 @@ def train(
         with join_ranks(device) as ranks:
             path = ranks.from_main(lambda: find_run(resume, resolved))
             if path is not None and is_finished(RunDirectory(path)):
+                if progress and ranks.main:
+                    print(f"{path} is finished; nothing to do", file=sys.stderr)
                 return load_run(path, device=str(device))
             splits = load_source(resolved.data.source)
             directory = _train(resolved, path, splits, device, ranks, progress)
@@ -146,7 +149,7 @@ def _train(
         run = RunDirectory.create(config.run.dir, stem) if path is None else RunDirectory(path)
         run.remove_strays()
         if state is None:
-            run.metrics.unlink(missing_ok=True)
+            run.cut_logs({})
             write_text(run.config, to_yaml(config))
             write_record(run.path, config.model.name, model, preprocess, splits.train.classes)
         return run

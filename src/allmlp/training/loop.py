@@ -59,12 +59,16 @@ class NotFiniteError(AllmlpError):
 class Watcher(Protocol):
     """Looks on while a loop trains, and changes nothing."""
 
-    def after_backward(self, step: int) -> None:
-        """The gradients of step `step` (from 1) are complete and not yet clipped."""
+    def begin(self, step: int) -> None:
+        """A step begins, after `step` others."""
         ...
 
-    def after_step(self, step: int) -> None:
-        """The parameters have moved."""
+    def after_backward(self) -> None:
+        """Its gradients are complete and not yet clipped."""
+        ...
+
+    def after_step(self) -> None:
+        """The parameters have moved; the gradients are still there."""
         ...
 
 
@@ -173,6 +177,8 @@ class Loop:
         self.batch = 0
 
     def _take_step(self, batch: Any) -> None:
+        for watcher in self.watchers:
+            watcher.begin(self.step)
         if isinstance(self.optimizer, torch.optim.LBFGS):
             self._search_line(batch)
         else:
@@ -182,7 +188,7 @@ class Loop:
                 nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
             self.optimizer.step()
         for watcher in self.watchers:
-            watcher.after_step(self.step + 1)
+            watcher.after_step()
         self.optimizer.zero_grad()
         self.scheduler.step()
         if self.average is not None:
@@ -230,7 +236,7 @@ class Loop:
             _add(losses, {"loss": loss.detach() * n}, counted=n > 0)
             _add(sums, self.task.step_sums(outputs, part), counted=n > 0)
         for watcher in self.watchers:
-            watcher.after_backward(self.step + 1)
+            watcher.after_backward()
         return losses["loss"], sums, count
 
     def _note(self, loss: Tensor, sums: dict[str, Tensor], count: int) -> None:
@@ -256,9 +262,8 @@ class Loop:
             AllmlpError: the schedule does not follow from base learning rates.
         """
         if not hasattr(self.scheduler, "base_lrs"):
-            raise AllmlpError(
-                f"{type(self.scheduler).__name__} sets its own learning rates; they cannot be scaled"
-            )
+            name = type(self.scheduler).__name__
+            raise AllmlpError(f"{name} sets its own learning rates; they cannot be scaled")
         self.scheduler.base_lrs = [lr * factor for lr in self.scheduler.base_lrs]
         for group in self.optimizer.param_groups:
             group["lr"] *= factor

@@ -36,17 +36,20 @@ class Trace:
     ) -> None:
         self._finish()
 
-    def after_backward(self, step: int) -> None:
-        """Nothing."""
-
-    def after_step(self, step: int) -> None:
+    def begin(self, step: int) -> None:
         """Start and stop when it is time."""
-        self._steps += 1
         if self._steps == _SKIPPED:
             self._profiler = profile()
             self._profiler.start()
         elif self._steps == _SKIPPED + _RECORDED:
             self._finish()
+        self._steps += 1
+
+    def after_backward(self) -> None:
+        """Nothing."""
+
+    def after_step(self) -> None:
+        """Nothing."""
 
     def _finish(self) -> None:
         if self._profiler is None:
