@@ -8,10 +8,7 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +17,8 @@ import pytest
 import torch
 from PIL import Image
 
-from allmlp.errors import AllmlpError
+from allmlp.runs.config_tree import build_config, to_yaml
 from allmlp.runs.run import load_run
-from allmlp.runs.train import train
 from allmlp.training import load_checkpoint
 
 Config = dict[str, Any]
@@ -76,50 +72,8 @@ ALL_FAULTS = [
 ]
 
 
-class Zygote:
-    """See zygote.py."""
-
-    def __init__(self) -> None:
-        script = Path(__file__).with_name("zygote.py")
-        self.process = subprocess.Popen(
-            [sys.executable, str(script)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-
-    def ask(self, **command: Any) -> int:
-        """Exit status of a child that obeyed, negative if a signal ended it."""
-        self.begin(**command)
-        return self.answer()
-
-    def begin(self, **command: Any) -> int:
-        """Number of the child that obeys; `answer` has its exit status."""
-        assert self.process.stdin
-        self.process.stdin.write(json.dumps({"fault": None, **command}) + "\n")
-        self.process.stdin.flush()
-        return self.answer()
-
-    def answer(self) -> int:
-        assert self.process.stdout
-        line = self.process.stdout.readline()
-        assert line, "the zygote has died; see its stderr"
-        return int(line)
-
-    def close(self) -> None:
-        self.process.communicate(timeout=30)
-
-
 @pytest.fixture(scope="module")
-def zygote() -> Iterator[Zygote]:
-    process = Zygote()
-    yield process
-    process.close()
-
-
-@pytest.fixture(scope="module")
-def unbroken(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unbroken(zygote: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("unbroken") / "run"
     assert zygote.ask(config=CONFIG, run=str(path)) == 0
     return path
@@ -144,7 +98,7 @@ def assert_same_run(run: Path, unbroken: Path) -> None:
     assert {p.name for p in run.rglob("*")} == {p.name for p in unbroken.rglob("*")}
 
 
-def resume(zygote: Zygote, run: Path, config: Config) -> None:
+def resume(zygote: Any, run: Path, config: Config) -> None:
     """As a person would: with --resume if there is a run, from the beginning if there is none."""
     if (run / "model.safetensors").is_file():
         load_run(run)  # whatever was cut off, what is there can be used
@@ -156,7 +110,7 @@ def resume(zygote: Zygote, run: Path, config: Config) -> None:
 
 
 def kill_until_done(
-    zygote: Zygote, run: Path, config: Config, moments: random.Random, longest: float, most: int
+    zygote: Any, run: Path, config: Config, moments: random.Random, longest: float, most: int
 ) -> int:
     """Send SIGKILL at random moments, resuming in between, until the run is finished.
 
@@ -185,7 +139,7 @@ def kill_until_done(
 
 @pytest.mark.parametrize(("file", "stage", "moment", "occurrence"), FAULTS)
 def test_killed_at_a_write(
-    zygote: Zygote,
+    zygote: Any,
     unbroken: Path,
     tmp_path: Path,
     file: str,
@@ -200,7 +154,7 @@ def test_killed_at_a_write(
     assert_same_run(run, unbroken)
 
 
-def test_killed_three_times(zygote: Zygote, unbroken: Path, tmp_path: Path) -> None:
+def test_killed_three_times(zygote: Any, unbroken: Path, tmp_path: Path) -> None:
     moments = random.Random(0)
     kill_until_done(zygote, tmp_path / "run", CONFIG, moments, longest=0.3, most=3)
     assert_same_run(tmp_path / "run", unbroken)
@@ -219,7 +173,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
-def test_killed_twenty_times(zygote: Zygote, photos: Path, tmp_path: Path, workers: int) -> None:
+def test_killed_twenty_times(zygote: Any, photos: Path, tmp_path: Path, workers: int) -> None:
     config = copy.deepcopy(CONFIG)
     config["data"] = {"source": str(photos), "cache_gib": 0.0, "workers": workers}
     config["train"] |= {"batch_size": 8, "keep_every": None}
@@ -237,5 +191,17 @@ def test_killed_twenty_times(zygote: Zygote, photos: Path, tmp_path: Path, worke
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_ends_with_its_code(
-    zygote: Zygote, unbroken: Path, tmp_path: Path, number: int
-) -> None: ...
+    zygote: Any, unbroken: Path, tmp_path: Path, number: int
+) -> None:
+    # the same run in a file, for the command line
+    run, config = tmp_path / "run", tmp_path / "config.yaml"
+    config.write_text(to_yaml(build_config(CONFIG)))
+    train = ["train", "--config", str(config), "--run", str(run), "--resume", "auto"]
+    child = zygote.begin(arguments=train)
+    while not (run / "metrics.jsonl").is_file():  # it listens by now
+        time.sleep(0.001)
+    os.kill(child, number)
+    assert zygote.answer() == 128 + number
+    assert 2 <= load_checkpoint(run / "last.ckpt")["step"] < 10
+    assert zygote.ask(arguments=train) == 0
+    assert_same_run(run, unbroken)

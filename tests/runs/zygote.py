@@ -1,7 +1,8 @@
 """A process that has imported everything and forks a child for each command on its stdin.
 
-It answers with the child's number and then with its exit status. A child trains as the command says, and dies by `os._exit` where the command wants it to: no handler
-runs then, as with SIGKILL. Started by `test_resume.py`.
+It answers with the child's number and then with its exit status. A child trains as the command
+says, and dies by `os._exit` where the command wants it to: no handler runs then, as with SIGKILL.
+Several children train together. Started by the fixture `zygote`.
 """
 
 import io
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 import torch._dynamo  # by the first optimizer, in each child again if it is not here
 
+from allmlp.cli import main as cli
 from allmlp.runs.train import train
 
 KILLED = 9
@@ -87,30 +89,53 @@ def arm(fault: Fault) -> None:
     Path.open, Path.replace, os.fsync, os.link = opened, replaced, synced, linked  # type: ignore
 
 
-def obey(command: dict[str, Any]) -> None:
-    if command["fault"]:
+def obey(command: dict[str, Any], rank: int) -> None:
+    if "port" in command:
+        os.environ |= {
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": str(command["ranks"]),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(command["port"]),
+        }
+    if command["fault"] and rank == 0:
         arm(Fault(**command["fault"]))
-    if "resume" in command:
+    if "arguments" in command:
+        cli(command["arguments"])
+    elif "resume" in command:
         train(resume=command["resume"], progress=False)
     else:
         train(command["config"], run=command["run"], progress=False)
 
 
+def fork(command: dict[str, Any], rank: int) -> int:
+    """Number of a child that obeys, and exits with 1 after any error."""
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        obey(command, rank)
+        code = 0
+    except SystemExit as e:  # of the command line
+        code = int(e.code or 0)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
 def main() -> None:
     # no operation of torch may run in this process: forked threads do not survive
     torch.set_num_threads(1)
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a child prints is no answer
     for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                obey(json.loads(line))
-                code = 0
-            finally:
-                sys.stderr.flush()
-                os._exit(code)
-        print(child, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        command = json.loads(line)
+        children = [fork(command, rank) for rank in range(command.get("ranks", 1))]
+        print(children[0], file=answers, flush=True)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        print(codes[0], file=answers, flush=True)
 
 
 if __name__ == "__main__":

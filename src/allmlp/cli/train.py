@@ -107,7 +107,7 @@ def train(
         return
     scores = finished.scores()
     samples = sorted(finished.directory.eval.glob("samples/*.*"))[:3]
-    command = shlex.join([_program(), "predict", str(finished.path), *map(str, samples)])
+    command = shlex.join([*_program(), "predict", str(finished.path), *map(str, samples)])
     accuracy = f"{scores['accuracy']:.2%} of {scores['count']} images"
     print(f"test accuracy {accuracy}, loss {scores['loss']:.4f}")
     print(f"run           {finished.path}")
@@ -130,7 +130,9 @@ def _value(path: str, text: str) -> object:
         raise AllmlpError(f"--{path} {text}: no valid YAML value") from e
 
 
-def _program() -> str:
+def _program() -> list[str]:
     """What to type to call this program again: as it was typed, or short if it is on the path."""
     typed = sys.argv[0]
-    return "allmlp" if shutil.which("allmlp") == typed else typed
+    if Path(typed).name == "__main__.py":
+        return ["python", "-m", "allmlp"]
+    return ["allmlp" if shutil.which("allmlp") == typed else typed]
