@@ -56,27 +56,29 @@ class InitCheck:
     def certificate(self) -> Certificate:
         """One claim for each layer: within five standard errors."""
         field = self.field
+        claims = [
+            Claim(f"layer {i + 1}: standard errors off", score, _LIMIT, evidence="statistical")
+            for i, score in enumerate(np.abs(self.scores).tolist())
+        ]
+        for name, predicted, measured in (
+            ("variance", self.predicted, self.measured),
+            ("stretch", self.predicted_stretch, self.measured_stretch),
+        ):
+            claims.append(
+                Claim(f"last {name}, predicted", float(predicted[-1]), evidence="float64")
+            )
+            claims.append(
+                Claim(f"last {name}, measured", float(measured[-1]), evidence="statistical")
+            )
         return Certificate(
             _THEOREM,
-            (
-                *(
-                    Claim(f"layer {i + 1}: standard errors off", abs(float(z)), _LIMIT,
-                          evidence="statistical")
-                    for i, z in enumerate(self.scores)
-                ),
-                Claim("variance of the last layer", float(self.measured[-1]),
-                      evidence="statistical"),
-                Claim("the same, predicted", float(self.predicted[-1]), evidence="float64"),
-                Claim("stretch to the last layer", float(self.measured_stretch[-1]),
-                      evidence="statistical"),
-                Claim("the same, predicted", float(self.predicted_stretch[-1]), evidence="float64"),
-            ),
+            tuple(claims),
             (
                 f"{field.activation}, weight variance {field.weight_var:.6g} / fan-in, bias "
                 f"variance {field.bias_var:.6g}",
                 "more than five standard errors mean a wrong fan, a missing gain or a bug",
             ),
-        )  # fmt: skip
+        )
 
 
 def check_init(

@@ -142,7 +142,7 @@ class _Subdivider:
             drift: (p,) bound on their error on the box, in the Euclidean norm over features.
         """
         if layer == len(self.net.slopes):
-            self.done.append((corners[0][:3], corners[1], sizes, bits))
+            self.done.append((corners[0][:3].copy(), corners[1], sizes, bits))
             return
         weight, bias = self.net.weights[layer], self.net.biases[layer]
         slope = float(self.net.slopes[layer])
@@ -166,7 +166,7 @@ class _Subdivider:
                 )
             packed = np.concatenate([bits[i + parent], np.packbits(active, axis=1)], axis=1)
             if layer + 1 == len(self.net.slopes):
-                self.done.append((numbers[:3], labels, counts, packed))
+                self.done.append((numbers[:3].copy(), labels, counts, packed))
                 continue
             grown = self.rounding.drift(layer, drift[i:j], size)
             ends = np.append(starts_of(counts), counts.sum())
