@@ -313,6 +313,20 @@ def test_no_count_exceeds_the_bounds(block: int) -> None:
         assert 1 <= count <= serra_upper(inputs, widths) <= montufar_upper(inputs, widths)
 
 
+def test_leaky_units_are_held_to_the_bound_that_is_theirs() -> None:
+    """Serra's bound counts dimensions that dead units remove; leaky ones remove none."""
+    most = 0
+    for seed in range(400):
+        net = random_relu_net((2, 2, 2, 2), bias_std=1.0, seed=seed)
+        leaky = ReluNet(net.weights, net.biases, (Fraction(-1),) * 3)
+        regions = count_regions(leaky, (-1000, 1000))
+        most = max(most, regions.count)
+        claim = regions.certificate()["activation regions"]
+        assert claim.promised == montufar_upper(2, (2, 2, 2)) == 64
+        assert claim.holds
+    assert most > serra_upper(2, (2, 2, 2))  # folds by |z|: 30 do not suffice
+
+
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [

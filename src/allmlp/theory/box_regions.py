@@ -22,7 +22,7 @@ from allmlp.errors import AllmlpError
 from allmlp.theory.affine_maps import layer_bytes
 from allmlp.theory.certificate import Certificate, Claim, Theorem
 from allmlp.theory.exact_lines import ExactLines, Form
-from allmlp.theory.region_bounds import montufar_upper, serra_upper
+from allmlp.theory.region_bounds import least_upper, montufar_upper
 from allmlp.theory.region_graph import all_distinct, merged_count
 from allmlp.theory.relu_net import Array, ReluNet
 from allmlp.theory.slices import Box
@@ -103,10 +103,11 @@ class BoxRegions:
     def certificate(self) -> Certificate:
         """The count, the bounds, and whether every region and every gap is proved."""
         d, widths = len(self.box), self.net.widths
+        bound = least_upper(d, widths, leaky=self.net.leaky)
         return Certificate(
             _THEOREM,
             (
-                Claim("activation regions", self.count, promised=serra_upper(d, widths)),
+                Claim("activation regions", self.count, promised=bound),
                 Claim("bound of Montúfar 2017", montufar_upper(d, widths)),
                 Claim("linear regions", self.linear_count, promised=self.count, evidence="float64"),
                 Claim(

@@ -21,7 +21,7 @@ ROUNDINGS = 8 * U  # of three products and their sum, with room
 # rows of a corner table: position, how far it may be off, the line's unit normal and offset, how
 # far the line may be off
 X, Y, ERR, A, B, C, RHO = range(7)
-# rows of a line table: coefficients, what its values may be off by, length of the gradient
+# rows of a line table: coefficients, what its values may be off by, length of the gradient at most
 LA, LB, LC, SLACK, STEEP = range(5)
 
 Integers64 = NDArray[np.int64]

@@ -16,7 +16,7 @@ from allmlp.theory.affine_maps import affine_maps
 from allmlp.theory.cell_pool import starts_of
 from allmlp.theory.certificate import Certificate, Claim, Theorem
 from allmlp.theory.exact_lines import ExactLines
-from allmlp.theory.region_bounds import serra_upper
+from allmlp.theory.region_bounds import least_upper
 from allmlp.theory.region_graph import all_distinct, next_corner
 from allmlp.theory.relu_net import Array, ReluNet
 from allmlp.theory.slices import Box, Slice
@@ -96,10 +96,11 @@ class LineRegions:
 
     def certificate(self) -> Certificate:
         """The count beside the least upper bound that holds for every network of these widths."""
+        bound = least_upper(1, self.net.widths, leaky=self.net.leaky)
         return Certificate(
             _THEOREM,
             (
-                Claim("activation regions", self.count, promised=serra_upper(1, self.net.widths)),
+                Claim("activation regions", self.count, promised=bound),
                 Claim("linear regions", self.linear_count, promised=self.count),
                 Claim(
                     "distinct patterns",
@@ -120,10 +121,11 @@ def line_regions(net: ReluNet, line: Slice, box: Box) -> LineRegions:
     cells = subdivide(net, frame, (box[0], (0.0, 1.0)))
     starts = starts_of(cells.sizes)
     left = np.minimum.reduceat(cells.points[:, 0], starts)
+    right = np.maximum.reduceat(cells.points[:, 0], starts)
     # the left side of a strip is the one edge that runs downwards
     following = cells.points[next_corner(cells.sizes)]
     down = np.flatnonzero(following[:, 1] < cells.points[:, 1])
-    order = np.argsort(left, kind="stable")
+    order = np.lexsort((right, left))
     return LineRegions(
         net,
         line,

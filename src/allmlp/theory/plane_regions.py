@@ -18,7 +18,7 @@ from allmlp.theory.affine_maps import affine_maps
 from allmlp.theory.cell_pool import Integers64, starts_of
 from allmlp.theory.certificate import Certificate, Claim, Evidence, Theorem
 from allmlp.theory.exact_lines import ExactLines
-from allmlp.theory.region_bounds import montufar_upper, serra_upper
+from allmlp.theory.region_bounds import least_upper, montufar_upper
 from allmlp.theory.region_graph import (
     all_distinct,
     euler_characteristic,
@@ -204,11 +204,11 @@ class PlaneRegions:
         whole = (right - left) * (high - low) * float(np.sqrt(np.linalg.det(self.slice.gram)))
         linear, evidence = self._linear
         widths = self.net.widths
-        signs = self.cells.exact_signs
+        bound = least_upper(2, widths, leaky=self.net.leaky)
         return Certificate(
             _THEOREM,
             (
-                Claim("activation regions", self.count, promised=serra_upper(2, widths)),
+                Claim("activation regions", self.count, promised=bound),
                 Claim("bound of Montúfar 2017", montufar_upper(2, widths)),
                 Claim("linear regions", linear, promised=self.count, evidence=evidence),
                 Claim(
@@ -225,11 +225,10 @@ class PlaneRegions:
                     "area missing", abs(1 - float(self.areas.sum()) / whole), promised=1e-9,
                     evidence="float64",
                 ),
-                Claim("smallest area", float(self.areas.min()), promised=0.0, relation=">=",
-                      evidence="float64"),
+                Claim("smallest area", float(self.areas.min()), evidence="float64"),
                 Claim("mean edges of a region", float(self.degrees.mean()), evidence="float64"),
                 Claim("Lipschitz constant here", self.lipschitz, evidence="float64"),
-                Claim("signs taken in integers", signs),
+                Claim("signs taken in integers", self.cells.exact_signs),
             ),
             (
                 "every sign is exact: float64 with an error bound, integers where that is not "

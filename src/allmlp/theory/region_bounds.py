@@ -13,6 +13,7 @@ from allmlp.errors import AllmlpError, check_integers
 
 __all__ = [
     "hinz_upper",
+    "least_upper",
     "montufar_lower",
     "montufar_upper",
     "patterns_upper",
@@ -121,6 +122,17 @@ def hinz_upper(inputs: int, widths: Sequence[int]) -> int:
                 step[min(i, n - j), i] += comb(n, j)
         histogram = step @ histogram
     return int(histogram.sum())
+
+
+def least_upper(inputs: int, widths: Sequence[int], *, leaky: bool) -> int:
+    """The best bound here: Serra's needs units that are 0 on one side, Montúfar's does not.
+
+    Args:
+        inputs: n_0.
+        widths: n_1 … n_L.
+        leaky: whether some units have a slope on both sides, so that images keep their dimension.
+    """
+    return montufar_upper(inputs, widths) if leaky else serra_upper(inputs, widths)
 
 
 def _checked(inputs: int, widths: Sequence[int]) -> tuple[int, ...]:

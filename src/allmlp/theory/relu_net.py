@@ -71,6 +71,11 @@ class ReluNet:
             len(b) for b, slope in zip(self.biases[:-1], self.slopes, strict=True) if slope != 1
         )
 
+    @property
+    def leaky(self) -> bool:
+        """Whether some hidden layer bends and yet is 0 on neither side."""
+        return any(slope not in (0, 1) for slope in self.slopes)
+
     def __call__(self, X: ArrayLike) -> Array:
         """Outputs (n, k) of points (n, d), in float64."""
         h = np.asarray(X, dtype=np.float64)

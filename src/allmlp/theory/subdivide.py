@@ -13,10 +13,14 @@ those of exact arithmetic; only coordinates are rounded.
 Axes: p parents, c cells, t corners, n units of a layer.
 """
 
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from allmlp.theory.cell_pool import (
@@ -73,8 +77,43 @@ def subdivide(
         frame: (d, 3): two directions and the origin of the plane; column by column the point of
             slice coordinates (s, t) is `s frame[:, 0] + t frame[:, 1] + frame[:, 2]`.
         box: the rectangle in slice coordinates.
+
+    Works in as many threads as torch is set to use.
     """
     return _Subdivider(net, frame, box).run()
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """Cells on their way through the layers.
+
+    Args:
+        corners: of all cells, in CSR form.
+        sizes: (p,) corners of each.
+        bits: (p, bytes) patterns in the layers behind.
+        features: (p, 3, n_in) affine maps of the next layer's input.
+        drift: (p,) bound on their error on the box, in the Euclidean norm over features.
+    """
+
+    corners: Corners
+    sizes: Integers64
+    bits: NDArray[np.uint8]
+    features: Array
+    drift: Array
+
+    def parts(self, step: int) -> Iterator["_Block"]:
+        """Blocks of at most so many cells."""
+        heads = np.append(starts_of(self.sizes), self.sizes.sum())
+        for i in range(0, len(self.sizes), step):
+            j = min(len(self.sizes), i + step)
+            own = slice(heads[i], heads[j])
+            yield _Block(
+                (self.corners[0][:, own], self.corners[1][own]),
+                self.sizes[i:j],
+                self.bits[i:j],
+                self.features[i:j],
+                self.drift[i:j],
+            )
 
 
 class _Subdivider:
@@ -88,7 +127,9 @@ class _Subdivider:
         hidden = net.biases[:-1]
         self.first = np.concatenate([[0], np.cumsum([len(b) for b in hidden])]).astype(int)
         self.rounding = Rounding(net, self.bound)
+        self.threads = torch.get_num_threads()
         self.exact_signs = 0
+        self.counting = threading.Lock()  # for the integers, which remember what they computed
         self.done: list[tuple[Any, ...]] = []
 
     def run(self) -> Subdivision:
@@ -106,12 +147,21 @@ class _Subdivider:
             dtype=np.float64,
         )
         features = np.ascontiguousarray(self.frame.T)[None]
-        drift = U * self.rounding.size(features)
-        self._descend(
-            0, (corners, np.array(SIDES, np.int32)), np.array([4]), np.zeros((1, 0), np.uint8),
-            features, drift,
-        )  # fmt: skip
+        whole = _Block(
+            (corners, np.array(SIDES, np.int32)),
+            np.array([4]),
+            np.zeros((1, 0), np.uint8),
+            features,
+            U * self.rounding.size(features),
+        )
+        if not self.net.slopes:
+            self.done.append((corners[:3], whole.corners[1], whole.sizes, whole.bits))
+        elif self.threads == 1:
+            self._descend(0, whole, self._finish)
+        else:
+            self._descend_in_threads(whole)
         numbers, labels, sizes, patterns = zip(*self.done, strict=True)
+        self.done.clear()
         table = np.concatenate(numbers, axis=1)
         return Subdivision(
             np.ascontiguousarray(table[:2].T),
@@ -122,64 +172,91 @@ class _Subdivider:
             self.exact_signs,
         )
 
+    def _descend_in_threads(self, whole: "_Block") -> None:
+        """As `_descend`, the last layer's blocks in threads: numpy lets go of Python's lock."""
+        room = threading.Semaphore(2 * self.threads)  # blocks that wait take memory
+        waiting = []
+        with ThreadPoolExecutor(self.threads) as pool:
+
+            def finish(block: _Block, slot: int) -> None:
+                try:
+                    self._finish(block, slot)
+                finally:
+                    room.release()
+
+            def hand_out(block: _Block, slot: int) -> None:
+                room.acquire()
+                waiting.append(pool.submit(finish, block, slot))
+
+            self._descend(0, whole, hand_out)
+            for task in waiting:
+                task.result()  # raises what went wrong there
+
     def _descend(
-        self,
-        layer: int,
-        corners: Corners,
-        sizes: Integers64,
-        bits: NDArray[np.uint8],
-        features: Array,
-        drift: Array,
+        self, layer: int, block: "_Block", finish: Callable[["_Block", int], None]
     ) -> None:
-        """Splits all cells by the layers from here on.
+        """Splits all cells of a block by the layers from here on.
 
         Args:
             layer: the next one.
-            corners: of the cells.
-            sizes: (p,) corners of each.
-            bits: (p, bytes) patterns so far.
-            features: (p, 3, n_in) affine maps of the layer's input.
-            drift: (p,) bound on their error on the box, in the Euclidean norm over features.
+            block: the cells.
+            finish: does the last layer, and puts the result into a slot of `done`.
         """
-        if layer == len(self.net.slopes):
-            self.done.append((corners[0][:3].copy(), corners[1], sizes, bits))
-            return
-        weight, bias = self.net.weights[layer], self.net.biases[layer]
-        slope = float(self.net.slopes[layer])
-        n, n_in = weight.shape
+        n, n_in = self.net.weights[layer].shape
         step = max(1, _BLOCK // (3 * max(n, n_in)))
-        heads = np.append(starts_of(sizes), sizes.sum())
-        for i in range(0, len(sizes), step):
-            j = min(len(sizes), i + step)
-            own = slice(heads[i], heads[j])
-            size = self.rounding.size(features[i:j])
-            maps = (features[i:j].reshape(-1, n_in) @ weight.T).reshape(j - i, 3, n)
-            maps[:, 2] += bias
-            slack = self.rounding.slack(layer, drift[i:j], size)
-            parents = corners[0][:, own], corners[1][own]
-            if slope == 1:  # no kink: all units count as inactive
-                (numbers, labels), counts, parent = parents, sizes[i:j], np.arange(j - i)
-                active = np.zeros((j - i, n), dtype=bool)
-            else:
-                (numbers, labels), counts, parent, active = self._split(
-                    layer, parents, sizes[i:j], bits[i:j], maps, slack
-                )
-            packed = np.concatenate([bits[i + parent], np.packbits(active, axis=1)], axis=1)
+        slope = float(self.net.slopes[layer])
+        for part in block.parts(step):
             if layer + 1 == len(self.net.slopes):
-                self.done.append((numbers[:3].copy(), labels, counts, packed))
+                self.done.append(())
+                finish(part, len(self.done) - 1)
                 continue
-            grown = self.rounding.drift(layer, drift[i:j], size)
-            ends = np.append(starts_of(counts), counts.sum())
-            for a in range(0, len(counts), step):
-                b = min(len(counts), a + step)
-                chosen = maps[parent[a:b]]
+            corners, sizes, bits, parent, active, maps = self._layer(layer, part)
+            drift = self.rounding.drift(layer, part.drift, self.rounding.size(part.features))
+            heads = np.append(starts_of(sizes), sizes.sum())
+            for a in range(0, len(sizes), step):
+                b = min(len(sizes), a + step)
+                features = maps[parent[a:b]]
                 on = active[a:b, None]
-                chosen *= on if slope == 0 else np.where(on, 1.0, slope)
-                part = slice(ends[a], ends[b])
-                self._descend(
-                    layer + 1, (numbers[:, part], labels[part]), counts[a:b], packed[a:b],
-                    chosen, grown[parent[a:b]],
-                )  # fmt: skip
+                features *= on if slope == 0 else np.where(on, 1.0, slope)
+                own = slice(heads[a], heads[b])
+                child = _Block(
+                    (corners[0][:, own], corners[1][own]),
+                    sizes[a:b],
+                    bits[a:b],
+                    features,
+                    drift[parent[a:b]],
+                )
+                self._descend(layer + 1, child, finish)
+
+    def _finish(self, block: "_Block", slot: int) -> None:
+        """The last hidden layer of a block."""
+        corners, sizes, bits, *_ = self._layer(len(self.net.slopes) - 1, block)
+        self.done[slot] = corners[0][:3].copy(), corners[1], sizes, bits
+
+    def _layer(
+        self, layer: int, block: "_Block"
+    ) -> tuple[Corners, Integers64, NDArray[np.uint8], Integers64, NDArray[np.bool_], Array]:
+        """Splits the cells of a block by one layer.
+
+        Returns:
+            Corners, sizes and patterns of the parts; the parent of each and its active units; and
+            the parents' pre-activations (p, 3, n).
+        """
+        weight, bias = self.net.weights[layer], self.net.biases[layer]
+        n, n_in = weight.shape
+        maps = (block.features.reshape(-1, n_in) @ weight.T).reshape(-1, 3, n)
+        maps[:, 2] += bias
+        if self.net.slopes[layer] == 1:  # no kink: all units count as inactive
+            corners, sizes = block.corners, block.sizes
+            parent = np.arange(len(sizes))
+            active = np.zeros((len(sizes), n), dtype=bool)
+        else:
+            slack = self.rounding.slack(layer, block.drift, self.rounding.size(block.features))
+            corners, sizes, parent, active = self._split(
+                layer, block.corners, block.sizes, block.bits, maps, slack
+            )
+        bits = np.concatenate([block.bits[parent], np.packbits(active, axis=1)], axis=1)
+        return corners, sizes, bits, parent, active, maps
 
     def _split(
         self,
@@ -246,18 +323,24 @@ class _Subdivider:
         order = np.argsort(parent, kind="stable")
         parent = parent[order]
         active = active[parent]
-        lined = np.flatnonzero(number[parent])
-        count = number[parent[lined]]
-        at = np.repeat(lined, count)
-        rank = spans(np.zeros_like(count), count)
-        active[at, units[first[parent[at]] + rank]] = side[order[at], rank]
+        widest = max(1, side.shape[1])
+        for i in range(0, len(order), _BLOCK // widest + 1):  # in parts: widest may be n
+            part = slice(i, i + _BLOCK // widest + 1)
+            lined = i + np.flatnonzero(number[parent[part]])
+            count = number[parent[lined]]
+            at = np.repeat(lined, count)
+            rank = spans(np.zeros_like(count), count)
+            active[at, units[first[parent[at]] + rank]] = side[order[at], rank]
         return *pool.compact(order), parent, active
 
     def _lines(self, maps: Array, slack: Array, rows: Integers64, units: Integers64) -> Array:
         """Line table (5, pairs) of some units on some parents."""
         a, b, c = maps[rows, 0, units], maps[rows, 1, units], maps[rows, 2, units]
         size = np.abs(a) * self.bound[0] + np.abs(b) * self.bound[1] + np.abs(c)
-        return np.stack([a, b, c, slack[rows, units] + ROUNDINGS * size, np.hypot(a, b)])
+        unsure = slack[rows, units] + ROUNDINGS * size
+        # no less than the length of the true gradient
+        steep = np.hypot(a, b) * (1 + 1e-12) + 2 * unsure / self.bound[:2].min()
+        return np.stack([a, b, c, unsure, steep])
 
     def _signs(
         self,
@@ -272,14 +355,17 @@ class _Subdivider:
         index, owner, starts = pool.corners(cells)
         values, signs = pool.values(index, line[:, owner])
         unsure = np.flatnonzero(signs == 0)
-        self.exact_signs += len(unsure)
-        for t in unsure.tolist():
-            cell, unit = int(cells[owner[t]]), int(units[owner[t]])
-            prefix = bits[pool.parent[cell]].tobytes()
-            signs[t] = sign_at_meeting(
-                self.exact.form(prefix, layer, unit),
-                *(self._edge(prefix, label) for label in pool.edges_at(int(index[t]), cell)),
-            )
+        if len(unsure):
+            with self.counting:
+                self.exact_signs += len(unsure)
+                for t in unsure.tolist():
+                    cell, unit = int(cells[owner[t]]), int(units[owner[t]])
+                    prefix = bits[pool.parent[cell]].tobytes()
+                    edges = pool.edges_at(int(index[t]), cell)
+                    signs[t] = sign_at_meeting(
+                        self.exact.form(prefix, layer, unit),
+                        *(self._edge(prefix, label) for label in edges),
+                    )
         return _Signs(index, owner, starts, values, signs)
 
     def _edge(self, prefix: bytes, label: int) -> Form:
