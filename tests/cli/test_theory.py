@@ -29,6 +29,12 @@ def run(*tokens: Any) -> None:
         (("depth", 0.001), "fewest"),
         (("width", 2), "end on the boundary"),
         (("kolmogorov", "--families", 5), "error after round 2"),
+        (("regions", "--widths", "2,8,8"), "expected at initialisation (wide layers): "),
+        (("regions", "--widths", "1,8"), "activation regions"),
+        (("regions", "--widths", "20,8,8", "--slice", "line"), "activation regions"),
+        (("regions", "--widths", "5,8", "--box", -2, 2), "exact on the plane"),
+        (("regions", "--widths", "2,8", "--steps", 20), "step     20: "),
+        (("init", "tanh", "--depth", 3, "--width", 60), "weight variance        4 / fan-in"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else None,
 )
@@ -112,6 +118,76 @@ def test_too_many_families(tmp_path: Path) -> None:
 def test_an_unknown_function() -> None:
     with pytest.raises(AllmlpError, match="did you mean square"):
         run("approximate", "squares")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        (("regions", "--widths", "2"), "such as 2,64,64"),
+        (("regions", "--widths", "2,x"), "such as 2,64,64"),
+        (("regions", "--widths", "2,0"), "such as 2,64,64"),
+        (("regions", "--widths", "2,4", "--slice", "cube"), "unknown slice"),
+        (("regions", "--widths", "1,4", "--slice", "plane"), "use a line"),
+        (("regions", "--widths", "2,4", "--steps", 5, "--slice", "line"), "leave --slice out"),
+        (("regions", "--widths", "3,4", "--steps", 5), "spirals lie in the plane"),
+        (("regions", "--widths", "1,4", "--export", "npz"), "which a plane has"),
+        (("regions", "--widths", "2,4", "--box", 1, 0), "low < high"),
+        (("init", "relo"), "did you mean relu"),
+        (("init", "--depth", 0), "depth of at least 1"),
+    ],
+)
+def test_regions_that_cannot_be_counted(tokens: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(AllmlpError, match=message):
+        run(*tokens, "--out", tmp_path)
+
+
+def test_a_box_has_no_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("regions", "--widths", "3,5", "--slice", "box", "--out", tmp_path)
+    assert "linear programs" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["regions.json"]
+
+
+@pytest.mark.parametrize("kind", ["npz", "geojson"])
+def test_polygons_are_written(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("regions", "--widths", "2,8", "--export", kind, "--out", tmp_path)
+    assert f"regions.{kind}" in capsys.readouterr().out
+    assert (tmp_path / f"regions.{kind}").stat().st_size > 1000
+
+
+def test_a_trained_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+    from torch import nn
+
+    import allmlp
+    import allmlp.runs.run
+
+    settings = {
+        "train": {"epochs": 1, "warmup": 0},
+        "model": {"overrides": {"depth": 1}},
+        "run": {"dir": str(tmp_path / "run")},
+    }
+    trained = allmlp.train(settings, progress=False)
+    with pytest.raises(AllmlpError, match="is a Conv2d"):
+        run("regions", trained.path, "--out", tmp_path)
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
+    monkeypatch.setattr(trained, "model", plain)
+    monkeypatch.setattr(allmlp.runs.run, "load_run", lambda path, device: trained)
+    run("regions", trained.path, "--out", tmp_path / "plane")
+    samples = sorted((trained.path / "eval" / "samples").glob("*"))
+    pair = ",".join(map(str, samples[:2]))
+    run("regions", trained.path, "--slice", pair, "--out", tmp_path / "line")
+    assert "BROKEN" not in capsys.readouterr().out
+    for kind in ("plane", "line"):
+        document = json.loads((tmp_path / kind / "regions.json").read_text())
+        assert document["claims"][0]["attained"] > 1
+        assert (tmp_path / kind / "regions.svg").exists()
+    with pytest.raises(AllmlpError, match="two or three images"):
+        run("regions", trained.path, "--slice", str(samples[0]), "--out", tmp_path)
 
 
 def test_the_command_imports_no_torch_until_it_runs() -> None:

@@ -104,6 +104,8 @@ class MeanField:
             following = self.step(q)
             if not following < 1e12:
                 return math.inf
+            if following < 1e-290:
+                return 0.0
             if abs(following - q) <= 1e-13 * following:
                 return following
             q = following

@@ -55,7 +55,9 @@ def draw_regions(
     figure = Figure(figsize=(5.6, 4.6), layout="constrained")
     axis = figure.subplots()
     shades = _fill(axis, regions, points, labels)
-    figure.colorbar(shades, ax=axis, label="slope", shrink=0.8)
+    figure.colorbar(shades, ax=axis, label="slope", shrink=0.8, format="%.2g")
+    if shades.colorbar is not None:
+        shades.colorbar.ax.yaxis.set_minor_formatter("{x:.2g}")
     axis.set_title(
         f"{regions.count:,} activation regions, {regions.linear_count:,} linear", fontsize=10
     )
@@ -71,7 +73,11 @@ def draw_history(
     """Small multiples: the regions of a plane after given numbers of steps."""
     columns = min(3, len(history))
     rows = -(-len(history) // columns)
-    figure = Figure(figsize=(2.7 * columns, 2.9 * rows), layout="constrained")
+    tall = 1.0
+    if isinstance(first := history[0][1], PlaneRegions):
+        (left, right), (low, high) = first.box
+        tall = (high - low) / (right - left)
+    figure = Figure(figsize=(2.7 * columns, (2.6 * tall + 0.3) * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, (number, regions) in zip(panels, history, strict=False):
         if isinstance(regions, PlaneRegions):
@@ -95,7 +101,7 @@ def _fill(
     slopes = np.maximum(regions.gradient_norms, 1e-12)
     # the flattest percent would take up the scale
     low, high = np.quantile(slopes, 0.01), slopes.max()
-    crowded = regions.count > 3000
+    crowded = regions.count > 20_000  # lines would cover everything
     shades = PolyCollection(
         regions.polygons[:],
         array=slopes,
@@ -103,7 +109,7 @@ def _fill(
         cmap="Greys",
         alpha=0.9,
         edgecolors=_PALE if not crowded else "face",
-        linewidths=0.15 if crowded else 0.3,
+        linewidths=min(0.3, 10 / regions.count**0.5 / 2),
         rasterized=True,  # thousands of polygons: pixels in an SVG as well
     )
     axis.add_collection(shades)
@@ -206,20 +212,20 @@ def draw_init(
     left.set_xlabel("layer (dots: measured, band: two standard errors)")
     left.set_ylabel("variance of pre-activations")
     left.legend(frameon=False, fontsize=8)
-    ratios = np.geomspace(0.25, 4, 33)
+    ratios = np.geomspace(0.25, 4, 21)
     for name, color in zip(curves, colors, strict=False):
         critical = edge_of_chaos(name).weight_var
         chi = []
         for ratio in ratios:
             field = MeanField(name, ratio * critical)
-            q = field.fixed_point()
+            q = field.fixed_point(steps=100)
             # where signals run away, the activation is as good as its asymptotes
             chi.append(field.chi(min(max(q, 1e-12), 1e10)))
         right.plot(ratios, chi, color=color, label=name)
     right.axhline(1, color=_PALE, linewidth=0.8)
     right.axvline(1, color=_PALE, linewidth=0.8)
     right.set_ylim(0.2, 4.5)
-    _plain_ticks(right, (0.25, 0.5, 1, 2, 4))
+    _plain_ticks(right, (0.25, 0.5, 1.0, 2.0, 4.0))
     right.set_xlabel("$\\sigma_w^2$ over its value at the edge (no biases)")
     right.set_ylabel("χ: growth of a small change per layer")
     right.legend(frameon=False, fontsize=8)
