@@ -3,10 +3,10 @@
     OMP_NUM_THREADS=2 python benchmarks/theory_regions.py [--peer] [--json FILE]
 
 Networks (2, n, n, n) with He's weights and biases N(0, 0.3²), on [-1, 1]². Each count runs in a
-process of its own, so that its peak memory is its own, minus that of the imports. Counts are checked:
-areas, distinct patterns and, up to 200,000 regions, Euler's formula. `--peer` adds relucent (PyPI), in
-the same run on networks that it can finish, with all cores and without its verification. It searches the
-whole plane, so we count on a box of ±1e4 there.
+process of its own, so that its peak memory, imports included, is its own. Counts are checked:
+areas, distinct patterns and, up to 200,000 regions, the formula of Euler. `--peer` adds relucent
+(PyPI), in the same run on networks that it can finish, with all cores and without its verification.
+It searches the whole plane, so we count on a box of ±1e4 there.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def measure(widths: tuple[int, ...]) -> dict[str, object]:
 
 
 def measure_peer(widths: tuple[int, ...]) -> dict[str, object]:
-    """relucent's breadth-first search beside ours, on the same weights."""
+    """The breadth-first search of relucent beside ours, on the same weights."""
     import relucent
     import torch
     from torch import nn

@@ -6,11 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.datasets import load_digits
+from torch import nn
 
-from allmlp.theory import ReluNet, random_relu_net
+from allmlp.theory import ReluNet, Slice, random_relu_net, read_relu_net
 from allmlp.theory.region_graph import all_distinct, euler_characteristic, twins
+from allmlp.theory.region_history import spiral_task
 from allmlp.theory.subdivide import SIDES, subdivide
 
 PLANE = np.array([[1.0, 0, 0], [0, 1.0, 0]])
@@ -25,9 +29,11 @@ def rational_count(net: ReluNet, box: Any = BOX) -> int:
         ([(Fraction(x), Fraction(y)) for x, y in corners], [[Fraction(v) for v in row] for row in
                                                             ((1, 0, 0), (0, 1, 0))])
     ]  # fmt: skip
-    for weight, bias, slope in zip(net.weights, net.biases, net.slopes, strict=False):
-        rows = [[Fraction(float(w)) for w in row] for row in weight]
-        offsets = [Fraction(float(b)) for b in bias]
+    for i, slope in enumerate(net.slopes):
+        weights = net.weights[i].tolist() if net.rational is None else net.rational[i][0]
+        bias = net.biases[i].tolist() if net.rational is None else net.rational[i][1]
+        rows = [[Fraction(w) for w in row] for row in weights]
+        offsets = [Fraction(b) for b in bias]
         following = []
         for polygon, maps in cells:
             lines = [
@@ -280,3 +286,72 @@ def test_corners_lie_within_their_error() -> None:
             assert off <= cells.errors[start + i] + 1e-300
         start += size
     assert cells.errors.max() < 1e-9  # and the bound says something
+
+
+def test_a_trained_network() -> None:
+    model, step, *_ = spiral_task((2, 9, 9), points=80)
+    for _ in range(200):
+        step()
+    net = read_relu_net(model)
+    assert len(check(net).sizes) == rational_count(net)
+
+
+def test_a_plane_through_digits_of_a_trained_network() -> None:
+    X, y = load_digits(return_X_y=True)
+    inputs, labels = torch.from_numpy(X / 16).float(), torch.from_numpy(y)
+    model = nn.Sequential(
+        nn.Linear(64, 10), nn.BatchNorm1d(10), nn.ReLU(), nn.Linear(10, 10), nn.ReLU(),
+        nn.Linear(10, 10),
+    )  # fmt: skip
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(30):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(inputs), labels).backward()
+        optimizer.step()
+    net = read_relu_net(model)
+    plane = Slice(X[0] / 16, [(X[1] - X[0]) / 16, (X[2] - X[0]) / 16])
+    cells = subdivide(net, plane.frame, BOX)
+    # the plane folded into the first layer, in rationals
+    frame = [[Fraction(v) for v in row] for row in plane.frame.tolist()]
+    rows, bias = [], []
+    for row, b in zip(net.weights[0].tolist(), net.biases[0].tolist(), strict=True):
+        s, t, offset = (
+            sum((Fraction(w) * f[i] for w, f in zip(row, frame, strict=True)), Fraction(0))
+            for i in range(3)
+        )
+        rows.append([s, t])
+        bias.append(offset + Fraction(b))
+    deeper = [
+        ([[Fraction(w) for w in row] for row in weight.tolist()], [Fraction(b) for b in shift])
+        for weight, shift in zip(net.weights[1:], [b.tolist() for b in net.biases[1:]], strict=True)
+    ]
+    folded = ReluNet(net.weights, net.biases, net.slopes, rational=((rows, bias), *deeper))
+    assert len(cells.sizes) == rational_count(folded) > 20
+
+
+def test_threads_change_nothing() -> None:
+    net = random_relu_net((2, 64, 64, 64), bias_std=0.3, seed=1)
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(subdivide(net, PLANE, BOX))
+    finally:
+        torch.set_num_threads(before)
+    for a, b in zip(*(vars(cells).values() for cells in found), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_an_error_in_a_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    # lines so close that integers have to decide, and integers that fail
+    net = ReluNet((np.array([[1.0, 0], [1, 0]]), np.ones((1, 2))),
+                  (np.zeros(2), np.zeros(1)), (Fraction(0),))  # fmt: skip
+
+    def fail(*arguments: Any) -> int:
+        raise MemoryError("no integers left")
+
+    monkeypatch.setattr("allmlp.theory.subdivide.sign_at_meeting", fail)
+    with pytest.raises(MemoryError, match="no integers left"):
+        subdivide(net, PLANE, BOX)

@@ -49,6 +49,8 @@ from allmlp.theory.region_bounds import (
     serra_upper,
     zaslavsky,
 )
+from allmlp.theory.region_files import region_geojson, save_regions
+from allmlp.theory.region_history import region_history
 from allmlp.theory.regions import Regions, count_regions
 from allmlp.theory.relu_net import ReluNet, random_relu_net, read_relu_net
 from allmlp.theory.residual import ResidualNet, residual_sawtooth, shallow_to_residual
@@ -152,8 +154,11 @@ __all__ = [
     "pyramid_net",
     "random_relu_net",
     "read_relu_net",
+    "region_geojson",
+    "region_history",
     "relu_interpolant",
     "residual_sawtooth",
+    "save_regions",
     "sawtooth",
     "serra_upper",
     "shallow_l1_bound",
