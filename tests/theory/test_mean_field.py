@@ -132,7 +132,7 @@ def test_one_layer_is_exact(widths: Any, bias: float) -> None:
     counts = np.array(
         [
             count_regions(random_relu_net(widths, bias_std=bias, seed=s), slice=plane).count
-            for s in range(150)
+            for s in range(80)
         ]
     )
     predicted = expected_regions(widths, slice=plane, bias_std=bias)

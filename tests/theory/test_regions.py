@@ -127,11 +127,11 @@ def test_maps_are_the_network(plane: PlaneRegions) -> None:
 
 
 def test_a_grid_sees_no_pattern_that_is_not_listed(plane: PlaneRegions) -> None:
-    axis = (np.arange(1000) + 0.5) / 500 - 1
+    axis = (np.arange(600) + 0.5) / 300 - 1
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     seen = {row.tobytes() for row in np.unique(plane.net.patterns(grid), axis=0)}
     assert seen <= {row.tobytes() for row in plane.patterns}
-    assert len(seen) < plane.count  # a million points miss some
+    assert len(seen) < plane.count  # 360,000 points miss some
 
 
 def test_neighbours_differ_in_one_unit(plane: PlaneRegions) -> None:
@@ -315,16 +315,15 @@ def test_no_count_exceeds_the_bounds(block: int) -> None:
 
 def test_leaky_units_are_held_to_the_bound_that_is_theirs() -> None:
     """Serra's bound counts dimensions that dead units remove; leaky ones remove none."""
-    most = 0
-    for seed in range(400):
+    most = count_regions(random_relu_net((2, 2)))
+    for seed in range(200):
         net = random_relu_net((2, 2, 2, 2), bias_std=1.0, seed=seed)
         leaky = ReluNet(net.weights, net.biases, (Fraction(-1),) * 3)
-        regions = count_regions(leaky, (-1000, 1000))
-        most = max(most, regions.count)
-        claim = regions.certificate()["activation regions"]
-        assert claim.promised == montufar_upper(2, (2, 2, 2)) == 64
-        assert claim.holds
-    assert most > serra_upper(2, (2, 2, 2))  # folds by |z|: 30 do not suffice
+        most = max(most, count_regions(leaky, (-1000, 1000)), key=lambda regions: regions.count)
+    assert most.count > serra_upper(2, (2, 2, 2))  # folds by |z|: 30 do not suffice
+    claim = most.certificate()["activation regions"]
+    assert claim.promised == montufar_upper(2, (2, 2, 2)) == 64
+    assert claim.holds
 
 
 @pytest.mark.parametrize(
