@@ -291,6 +291,18 @@ def test_known_counts_in_more_dimensions(widths: Any, count: int) -> None:
     assert regions.certificate().holds
 
 
+def test_a_multiplier_that_the_solver_dropped_is_found() -> None:
+    """A 6-8-8 network had three empty sides whose multipliers were right to 1e-7 only."""
+    from allmlp.theory.box_regions import _none_inside
+
+    empty = [(1, 0, 1), (-1, 1, 0), (0, -1, 0)]  # x < -1, y < x, 0 < y
+    assert _none_inside(empty, np.array([1.0, 1.0, 0.0]))
+    assert _none_inside([*empty, (0, 1, -9)], np.array([1.0, 1.0, 1.0, 1e-8]))
+    full = [(1, 0, -1), (-1, 1, 0), (0, -1, 0)]  # x < 1
+    assert not _none_inside(full, np.array([1.0, 1.0, 0.0]))
+    assert not _none_inside(full, np.zeros(3))
+
+
 def test_too_many_regions_for_linear_programs() -> None:
     from allmlp.theory.box_regions import box_regions
 

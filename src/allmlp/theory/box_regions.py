@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -278,18 +279,36 @@ def _largest_ball(
 def _none_inside(forms: list[Form], multipliers: Array) -> bool:
     """Whether multipliers near the given ones prove that `form < 0` for all has no solution.
 
-    Multipliers of the scaled rows; the integer rows are multiples of those, which changes the
-    multipliers by positive factors, so the exact ones are solved for anew on the same support.
+    The solver's are true to 1e-7 only: it may drop one that is small, or keep one that should be
+    0. So the exact ones are solved for on its support, with up to two more half-spaces if need be.
     """
-    support = np.flatnonzero(multipliers > 1e-9 * multipliers.max(initial=0.0))
-    if not len(support):
+    largest = multipliers.max(initial=0.0)
+    for threshold in (1e-9, 1e-5):
+        support = np.flatnonzero(multipliers > threshold * largest).tolist()
+        others = [i for i in range(len(forms)) if i not in support]
+        for more in range(3):
+            for added in combinations(others, more):
+                if _proves(forms, [*support, *added], multipliers):
+                    return True
+    return False
+
+
+def _proves(forms: list[Form], chosen: list[int], multipliers: Array) -> bool:
+    """Whether exact multipliers of the chosen half-spaces are a proof.
+
+    The rows in integers are multiples of the solver's, so their multipliers differ by factors.
+    """
+    if not chosen:
         return False
-    chosen = [forms[i] for i in support]
-    scales = [max(map(abs, form[:-1])) for form in chosen]
-    start = [Fraction(float(multipliers[i])) / s for i, s in zip(support, scales, strict=True)]
-    columns = list(zip(*(form[:-1] for form in chosen), strict=True))
-    weights = _near_kernel([[Fraction(v) for v in row] for row in columns], start)
-    total = sum((w * form[-1] for w, form in zip(weights, chosen, strict=True)), Fraction(0))
+    rows = [forms[i] for i in chosen]
+    small = 1e-9 * float(multipliers.max()) or 1.0  # for one that the solver dropped
+    start = [
+        Fraction(max(float(multipliers[i]), small)) / max(map(abs, row[:-1]))
+        for i, row in zip(chosen, rows, strict=True)
+    ]
+    columns = list(zip(*(row[:-1] for row in rows), strict=True))
+    weights = _near_kernel([[Fraction(v) for v in column] for column in columns], start)
+    total = sum((w * row[-1] for w, row in zip(weights, rows, strict=True)), Fraction(0))
     return min(weights) >= 0 and max(weights) > 0 and total >= 0
 
 
