@@ -1,0 +1,51 @@
+"""Every basis by its name."""
+
+import inspect
+from typing import Any
+
+from allmlp.errors import AllmlpError, check_choice, unknown_name
+from allmlp.layers.basis import Basis
+from allmlp.layers.bspline import BSplineBasis
+
+__all__ = ["BASES", "make_basis"]
+
+BASES: dict[str, type[Basis]] = {
+    "bspline": BSplineBasis,
+}
+
+
+def make_basis(basis: str | Basis, in_features: int, **options: Any) -> Basis:
+    """A basis from its name and options, or one that is handed in.
+
+    Args:
+        basis: a key of `BASES`, or a finished basis.
+        in_features: inputs; a finished basis must have as many.
+        **options: of the class that the name stands for.
+
+    Raises:
+        AllmlpError: an unknown name or option, options beside a finished basis, or one with another
+            number of inputs.
+
+    Example:
+        >>> make_basis("bspline", 2, grid=3, k=1).size
+        4
+    """
+    if isinstance(basis, Basis):
+        if options:
+            raise AllmlpError(
+                f"a finished {type(basis).__name__} takes no options, got {sorted(options)}; "
+                "give them to the basis itself"
+            )
+        if basis.in_features != in_features:
+            raise AllmlpError(
+                f"the layer has in_features={in_features} but its {type(basis).__name__} was built "
+                f"for {basis.in_features}; build it with in_features={in_features}"
+            )
+        return basis
+    check_choice("basis", basis, BASES)
+    kind = BASES[basis]
+    known = [name for name in inspect.signature(kind).parameters if name != "in_features"]
+    for name in options:
+        if name not in known:
+            raise AllmlpError(unknown_name(f"option of the basis {basis!r}", name, known))
+    return kind(in_features, **options)

@@ -1,0 +1,118 @@
+"""What a family of univariate functions must offer to stand on the edges of a KAN.
+
+Axes: b any leading axes, i inputs, m functions per input, q quadrature nodes.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from allmlp.errors import AllmlpError, check_integers
+from allmlp.ops.expansion import expansion
+
+__all__ = ["Basis"]
+
+
+class Basis(nn.Module):
+    """`size` functions of one variable for each of `in_features` inputs.
+
+    Abstract: a family states its `kind` (the name of its pure function in `ops`), the tensors and
+    constants that function takes, and its grid. Buffers are fixed, parameters trainable.
+
+    Args:
+        in_features: i.
+        size: m, functions per input.
+
+    Shape:
+        (..., i) -> (..., m, i): basis-major, so that a product with weights (out, m, i) runs
+        contiguously over inputs. Output dtype = input dtype.
+
+    Raises:
+        AllmlpError: a size is no positive integer.
+    """
+
+    kind: str
+
+    def __init__(self, in_features: int, size: int):
+        super().__init__()
+        check_integers(type(self).__name__, minimum=1, in_features=in_features, size=size)
+        self.in_features = in_features
+        self.size = size
+
+    @abstractmethod
+    def tensors(self) -> tuple[Tensor, ...]:
+        """What `ops.expansion.expansion(kind)` takes after x."""
+
+    @abstractmethod
+    def constants(self) -> Mapping[str, int | float | str]:
+        """The keywords that `ops.expansion.expansion(kind)` takes."""
+
+    @abstractmethod
+    def grid_range(self) -> tuple[Float[Tensor, " i"], Float[Tensor, " i"]] | None:
+        """Where each input's grid begins and ends; None for functions without a grid."""
+
+    @abstractmethod
+    def quadrature(self) -> tuple[Float[Tensor, "q i"], Float[Tensor, "q i"]]:
+        """Nodes and weights of the integral that `gram()` takes."""
+
+    def forward(self, x: Float[Tensor, "*b i"]) -> Float[Tensor, "*b m i"]:
+        return self.derivative(x, order=0)
+
+    @final
+    def derivative(self, x: Float[Tensor, "*b i"], order: int = 1) -> Float[Tensor, "*b m i"]:
+        """The `order`-th derivative of every function, in closed form; 0 gives values.
+
+        Raises:
+            AllmlpError: the last axis is not `in_features` long, or `order` is negative.
+        """
+        check_integers(type(self).__name__, minimum=0, order=order)
+        self.check(x)
+        return expansion(self.kind)(x, *self.tensors(), **self.constants(), order=order)
+
+    @final
+    def gram(
+        self, x: Float[Tensor, "q i"] | None = None, weights: Float[Tensor, "q i"] | None = None
+    ) -> Float[Tensor, "i m m"]:
+        """Inner products of the functions of each input: G[i, j, l] = sum_q w_qi B_ij B_il.
+
+        Args:
+            x: samples; by default the nodes of `quadrature()`.
+            weights: of the samples; by default 1 / q each, or those of `quadrature()`.
+        """
+        if x is None:
+            x, weights = self.quadrature()
+        values = self(x)
+        if weights is None:
+            return torch.einsum("qji,qli->ijl", values, values) / x.shape[0]
+        return torch.einsum("qi,qji,qli->ijl", weights, values, values)
+
+    @final
+    def out_of_grid_fraction(self, x: Float[Tensor, "*b i"]) -> Float[Tensor, ""]:
+        """The share of values outside the grid; NaN and infinities count as outside.
+
+        Without a grid only what is not finite counts.
+        """
+        self.check(x)
+        ends = self.grid_range()
+        inside = x.isfinite()
+        if ends is not None:
+            inside = inside & (x >= ends[0]) & (x <= ends[1])
+        return 1 - inside.to(x.dtype).mean()
+
+    @final
+    def check(self, x: Tensor) -> None:
+        """Require the last axis to be `in_features` long.
+
+        Raises:
+            AllmlpError: it is not.
+        """
+        if x.ndim == 0 or x.shape[-1] != self.in_features:
+            raise AllmlpError(
+                f"this {type(self).__name__} was built for in_features={self.in_features} but got "
+                f"inputs of shape {tuple(x.shape)}; the last axis must have length "
+                f"{self.in_features}"
+            )

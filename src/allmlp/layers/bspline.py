@@ -1,0 +1,157 @@
+"""B-splines as a KAN's basis: knots for every input, uniform or adaptive.
+
+Axes: b any leading axes, i inputs, g grid points (grid + 1), t knots (grid + 2k + 1), q nodes.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from allmlp.errors import AllmlpError, check_choice, check_integers
+from allmlp.layers.basis import Basis
+from allmlp.ops.bspline import OUTSIDE, cell_polynomials, extend_knots, is_uniform
+
+__all__ = ["BSplineBasis", "check_range"]
+
+
+class BSplineBasis(Basis):
+    """The `grid + k` B-splines of degree k on `grid` intervals, with knots of each input's own.
+
+    `knots` (i, grid + 2k + 1) is a buffer and all the state there is: it holds the grid and k
+    knots beyond either end. `set_knots` replaces it. Whether the knots are uniform is found from
+    their values; uniform knots take the faster path, with the same result to rounding.
+
+    Args:
+        in_features: i.
+        grid: intervals on the grid range.
+        k: degree, at least 1; 1 is a linear spline, 3 the KAN paper's cubic.
+        grid_range: ends of the grid, of every input.
+        outside: what happens beyond the grid: `linear`, `clamp`, `zero` or `error`
+            (`ops.bspline.bspline_basis`). `zero` is what pykan and efficient-kan do.
+
+    Raises:
+        AllmlpError: a size is no positive integer, the range is empty, or an unknown `outside`;
+            at run time `outside="error"` and an input beyond the grid.
+
+    Source: de Boor 1978; Liu et al. 2024, arXiv:2404.19756, §2.
+
+    Example:
+        >>> BSplineBasis(2)(torch.zeros(1, 2)).sum(1)
+        tensor([[1., 1.]])
+    """
+
+    kind = "bspline"
+    knots: Tensor
+    polynomials: Tensor | None
+
+    def __init__(
+        self,
+        in_features: int,
+        *,
+        grid: int = 5,
+        k: int = 3,
+        grid_range: tuple[float, float] = (-1.0, 1.0),
+        outside: str = "linear",
+    ):
+        check_integers("BSplineBasis", minimum=1, grid=grid, k=k)
+        super().__init__(in_features, grid + k)
+        check_choice("outside", outside, OUTSIDE)
+        low, high = check_range("BSplineBasis", grid_range)
+        self.grid = grid
+        self.k = k
+        self.outside = outside
+        even = torch.linspace(0, 1, grid + 2 * k + 1, dtype=torch.float64)
+        step = (high - low) / grid
+        knots = (low - k * step) + even * (high - low + 2 * k * step)
+        knots = knots.to(torch.get_default_dtype()).expand(in_features, -1).contiguous()
+        self.register_buffer("knots", knots)
+        self.register_buffer("polynomials", None, persistent=False)
+        self.register_load_state_dict_post_hook(_follow_loaded_knots)
+
+    def set_knots(self, knots: Float[Tensor, "i t"]) -> None:
+        """Put the functions on other knots; dtype and device stay.
+
+        Args:
+            knots: of each input, grid + 2k + 1 of them, strictly increasing.
+
+        Raises:
+            AllmlpError: another shape, values that are not finite, or two knots that coincide (a
+                basis on them would lose functions: keep a gap of, say, 1e-3 of an interval).
+        """
+        if knots.shape != self.knots.shape:
+            raise AllmlpError(
+                f"knots must be {tuple(self.knots.shape)} (in_features, grid + 2k + 1) for grid="
+                f"{self.grid}, k={self.k}, got {tuple(knots.shape)}"
+            )
+        knots = knots.detach().to(self.knots, copy=True)
+        if not knots.is_meta:
+            gaps = knots.diff(dim=1)
+            if not bool((gaps > 0).all()):  # NaN fails as well
+                worst = int((~(gaps > 0)).any(1).nonzero()[0])
+                raise AllmlpError(
+                    f"knots must increase strictly, those of input {worst} do not: "
+                    f"{[round(v, 4) for v in knots[worst].tolist()]}; keep a gap of at least 1e-3 "
+                    "of an interval between neighbours"
+                )
+        self.knots = knots
+        uniform = knots.is_meta or is_uniform(knots)
+        self.polynomials = None if uniform else cell_polynomials(knots, self.k)
+
+    def set_grid(self, points: Float[Tensor, "i g"]) -> None:
+        """`set_knots` from the grid points alone, extended at their mean distance.
+
+        Raises:
+            AllmlpError: as `set_knots`.
+        """
+        self.set_knots(extend_knots(points, self.k))
+
+    @property
+    def uniform(self) -> bool:
+        """Whether the knots of every input are evenly spaced."""
+        return self.polynomials is None
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        return (self.knots,) if self.polynomials is None else (self.knots, self.polynomials)
+
+    def constants(self) -> Mapping[str, int | float | str]:
+        return {"k": self.k, "outside": self.outside}
+
+    def grid_range(self) -> tuple[Float[Tensor, " i"], Float[Tensor, " i"]]:
+        return self.knots[:, self.k], self.knots[:, -self.k - 1]
+
+    def quadrature(self) -> tuple[Float[Tensor, "q i"], Float[Tensor, "q i"]]:
+        """Gauss-Legendre, k + 1 nodes per grid interval: exact for products of two splines."""
+        nodes, weights = (
+            torch.from_numpy(a).to(self.knots) for a in np.polynomial.legendre.leggauss(self.k + 1)
+        )
+        points = self.knots[:, self.k : self.k + self.grid + 1]
+        half = points.diff(dim=1)[..., None] / 2
+        x = points[:, :-1, None] + half * (1 + nodes)
+        return x.flatten(1).T, (half * weights).flatten(1).T
+
+    def extra_repr(self) -> str:
+        return (
+            f"in_features={self.in_features}, grid={self.grid}, k={self.k}, "
+            f"outside={self.outside!r}"
+        )
+
+
+def check_range(owner: str, ends: tuple[float, float]) -> tuple[float, float]:
+    """Require two finite numbers, the first one smaller.
+
+    Raises:
+        AllmlpError: they are not.
+    """
+    low, high = (float(end) for end in ends)
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise AllmlpError(f"{owner} needs grid_range=(low, high) with low < high, got {ends}")
+    return low, high
+
+
+def _follow_loaded_knots(module: nn.Module, incompatible: Any) -> None:
+    assert isinstance(module, BSplineBasis)
+    module.set_knots(module.knots)

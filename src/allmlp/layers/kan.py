@@ -1,0 +1,152 @@
+"""The KAN layer: a learnable function on every edge, summed at the nodes.
+
+    y_o = sum_i mask_oi (base_oi b(x_i) + scale_oi sum_j spline_oji B_ji(x_i)) + bias_o
+
+Paper: Liu et al. 2024, KAN: Kolmogorov-Arnold Networks, arXiv:2404.19756, §2.
+Reference: KindXiaoming/pykan, Blealtan/efficient-kan.
+DIFF: all edges of one input share its basis values, as in pykan >= 0.2; functions continue along
+their tangents outside the grid unless `outside` says otherwise; `scale` is folded into the spline
+weights unless it is asked for.
+Axes: b any leading axes, i inputs, o outputs, m basis functions per input.
+"""
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from allmlp.errors import check_choice, check_integers
+from allmlp.layers.bases import make_basis
+from allmlp.layers.basis import Basis
+from allmlp.ops.activation import ACTIVATIONS
+
+__all__ = ["KAN_INITS", "KANLinear"]
+
+
+class KANLinear(nn.Module):
+    """A linear map of basis functions, plus a linear map of one fixed activation.
+
+    Weights are kept as the matrix products take them, basis-major: `spline_weight` (o, m, i) and
+    `base_weight` (o, i). They are parameters of their own, so either can be frozen
+    (`requires_grad_(False)`) or decay at its own rate (optimizer groups).
+
+    Args:
+        in_features: i.
+        out_features: o.
+        basis: a name (`layers.BASES`) or a finished `Basis`.
+        base: `silu`, `identity`, or None for no base branch.
+        bias: add one number to every output.
+        scale: keep a trainable factor per edge before the spline branch (the paper's w_s), instead
+            of folding it into `spline_weight`.
+        mask: keep a fixed factor per edge, a buffer of ones; for pruning.
+        norm: applied to the basis's input alone, not to the base branch's (FastKAN's LayerNorm).
+        init: see `init_weights`.
+        **options: of the basis, when it is given by name; `grid=5, k=3, grid_range=(-1, 1),
+            outside="linear"` for B-splines.
+
+    Shape:
+        (..., i) -> (..., o); output dtype = input dtype (autocast's dtype under autocast, where
+        basis functions stay in float32).
+
+    Raises:
+        AllmlpError: a size is no positive integer, an unknown name, a basis for another number of
+            inputs; at run time, inputs with another last axis.
+
+    Example:
+        >>> KANLinear(3, 2, grid=5, k=3)(torch.zeros(4, 3)).shape
+        torch.Size([4, 2])
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        basis: str | Basis = "bspline",
+        base: str | None = "silu",
+        bias: bool = False,
+        scale: bool = False,
+        mask: bool = False,
+        norm: nn.Module | None = None,
+        init: str = "normal",
+        **options: Any,
+    ):
+        super().__init__()
+        check_integers("KANLinear", minimum=1, in_features=in_features, out_features=out_features)
+        if base is not None:
+            check_choice("base", base, ACTIVATIONS)
+        check_choice("init", init, KAN_INITS)
+        self.in_features = in_features
+        self.out_features = out_features
+        self.base = base
+        self.init = init
+        self.norm = norm
+        self.basis = make_basis(basis, in_features, **options)
+        o, m, i = out_features, self.basis.size, in_features
+        self.spline_weight = nn.Parameter(torch.empty(o, m, i))
+        self.base_weight = None if base is None else nn.Parameter(torch.empty(o, i))
+        self.scale = nn.Parameter(torch.ones(o, i)) if scale else None
+        self.bias = nn.Parameter(torch.zeros(o)) if bias else None
+        self.register_buffer("mask", torch.ones(o, i) if mask else None)
+        self.mask: Tensor | None
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Draw all weights anew by `init`, from torch's global generator.
+
+        `normal`: spline coefficients such that inputs uniform on the grid give outputs of standard
+        deviation 0.1 through the spline branch (1 without a base branch); base weights uniform in
+        ±1/sqrt(i), as in `nn.Linear`.
+        """
+        KAN_INITS[self.init](self)
+
+    def forward(self, x: Float[Tensor, "*b i"]) -> Float[Tensor, "*b o"]:
+        self.basis.check(x)
+        spline_weight, base_weight = self.folded_weights()
+        z = x if self.norm is None else self.norm(x)
+        y = torch.einsum("...mi,omi->...o", self.basis(z), spline_weight)
+        if base_weight is not None and self.base is not None:
+            y = y + ACTIVATIONS[self.base](x) @ base_weight.T
+        return y if self.bias is None else y + self.bias
+
+    def folded_weights(self) -> tuple[Float[Tensor, "o m i"], Float[Tensor, "o i"] | None]:
+        """Spline and base weights with `scale` and `mask` multiplied in."""
+        spline: Tensor = self.spline_weight
+        base: Tensor | None = self.base_weight
+        factor: Tensor | None = self.scale
+        if self.mask is not None:
+            factor = self.mask if factor is None else factor * self.mask
+            base = None if base is None else base * self.mask
+        return (spline if factor is None else spline * factor[:, None]), base
+
+    def out_of_grid_fraction(self, x: Float[Tensor, "*b i"]) -> Float[Tensor, ""]:
+        """The share of values that reach the basis outside its grid; NaN counts as outside."""
+        return self.basis.out_of_grid_fraction(x if self.norm is None else self.norm(x))
+
+    def extra_repr(self) -> str:
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, "
+            f"base={self.base!r}, bias={self.bias is not None}, scale={self.scale is not None}, "
+            f"mask={self.mask is not None}"
+        )
+
+
+def _init_normal(layer: KANLinear) -> None:
+    gram = layer.basis.gram()
+    _, weights = layer.basis.quadrature()
+    # mean over the grid of sum_j B_j^2, for each input
+    power = gram.diagonal(dim1=1, dim2=2).sum(-1) / weights.sum(0)
+    gain = 1.0 if layer.base_weight is None else 0.1
+    with torch.no_grad():
+        layer.spline_weight.normal_().mul_(gain * (power * layer.in_features).rsqrt())
+    _reset_base(layer)
+
+
+def _reset_base(layer: KANLinear) -> None:
+    if layer.base_weight is not None:
+        nn.init.uniform_(layer.base_weight, -1, 1).data.div_(math.sqrt(layer.in_features))
+
+
+KAN_INITS = {"normal": _init_normal}

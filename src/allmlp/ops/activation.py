@@ -1,0 +1,35 @@
+"""Smooth activations and their derivatives of any order.
+
+Axes: any.
+"""
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from allmlp.ops.calculus import tanh_derivative
+
+__all__ = ["ACTIVATIONS", "identity", "silu"]
+
+
+def silu(x: Float[Tensor, "*b"], *, order: int = 0) -> Float[Tensor, "*b"]:
+    """The `order`-th derivative of x / (1 + exp(-x)), also known as swish.
+
+    With s = sigmoid(x) it is x s^(n) + n s^(n-1), and s = (1 + tanh(x / 2)) / 2.
+    """
+    if order == 0:
+        return F.silu(x)
+    previous = x.sigmoid() if order == 1 else _sigmoid_derivative(x, order - 1)
+    return x * _sigmoid_derivative(x, order) + order * previous
+
+
+def identity(x: Float[Tensor, "*b"], *, order: int = 0) -> Float[Tensor, "*b"]:
+    """The input itself, 1, and 0 from the second derivative on."""
+    return x if order == 0 else x.new_full(x.shape, float(order == 1))
+
+
+def _sigmoid_derivative(x: Tensor, order: int) -> Tensor:
+    return tanh_derivative(x / 2, order) / 2 ** (order + 1)
+
+
+ACTIVATIONS = {"silu": silu, "identity": identity}
