@@ -6,7 +6,6 @@ differential equation asks for while it saves nothing but its input.
 
 import math
 from collections.abc import Callable
-from functools import cache
 
 import torch
 from jaxtyping import Float
@@ -30,8 +29,7 @@ def tanh_derivative(x: Float[Tensor, "*b"], order: int) -> Float[Tensor, "*b"]:
     return slope * _horner(_tanh_polynomial(order), t)
 
 
-@cache
-def _tanh_polynomial(order: int) -> tuple[int, ...]:
+def _tanh_polynomial(order: int) -> list[int]:
     # q with tanh^(n) = (1 - t^2) q(t);  q_1 = 1,  q_{n+1} = (1 - t^2) q_n' - 2 t q_n
     q = [1]
     for _ in range(order - 1):
@@ -43,7 +41,7 @@ def _tanh_polynomial(order: int) -> tuple[int, ...]:
         for p, c in enumerate(q):
             new[p + 1] -= 2 * c
         q = new
-    return tuple(q)
+    return q
 
 
 def gaussian_derivative(u: Float[Tensor, "*b"], order: int) -> Float[Tensor, "*b"]:
@@ -82,7 +80,7 @@ def compose(outer: Callable[[int], Tensor], inner: Callable[[int], Tensor], orde
     return sum((outer(j) * bell[order, j] for j in range(2, order + 1)), outer(1) * bell[order, 1])
 
 
-def _horner(coefficients: tuple[int, ...], x: Tensor) -> Tensor:
+def _horner(coefficients: list[int], x: Tensor) -> Tensor:
     value = torch.full_like(x, coefficients[-1])
     for c in reversed(coefficients[:-1]):
         value = value * x + c
