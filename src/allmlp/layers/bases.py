@@ -1,16 +1,32 @@
 """Every basis by its name."""
 
 import inspect
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from allmlp.errors import AllmlpError, check_choice, unknown_name
 from allmlp.layers.basis import Basis
 from allmlp.layers.bspline import BSplineBasis
+from allmlp.layers.bump_basis import BumpBasis, ReLUBumpBasis
+from allmlp.layers.global_basis import FourierBasis, PolynomialBasis
 
 __all__ = ["BASES", "make_basis"]
 
-BASES: dict[str, type[Basis]] = {
-    "bspline": BSplineBasis,
+BASES: dict[str, Callable[..., Basis]] = {
+    "bspline": BSplineBasis,  # k=1 is the linear spline
+    "rbf": partial(BumpBasis, bump="gaussian"),
+    "switch": partial(BumpBasis, bump="switch"),
+    "mexican_hat": partial(BumpBasis, bump="mexican_hat"),
+    "morlet": partial(BumpBasis, bump="morlet"),
+    "dog": partial(BumpBasis, bump="dog"),
+    "relu": ReLUBumpBasis,
+    "chebyshev": partial(PolynomialBasis, family="chebyshev"),
+    "legendre": partial(PolynomialBasis, family="legendre"),
+    "jacobi": partial(PolynomialBasis, family="jacobi"),
+    "gram": partial(PolynomialBasis, family="gram"),
+    "bernstein": partial(PolynomialBasis, family="bernstein"),
+    "fourier": FourierBasis,
 }
 
 
@@ -43,9 +59,10 @@ def make_basis(basis: str | Basis, in_features: int, **options: Any) -> Basis:
             )
         return basis
     check_choice("basis", basis, BASES)
-    kind = BASES[basis]
-    known = [name for name in inspect.signature(kind).parameters if name != "in_features"]
+    make = BASES[basis]
+    fixed = make.keywords if isinstance(make, partial) else {}
+    known = [n for n in inspect.signature(make).parameters if n not in ("in_features", *fixed)]
     for name in options:
         if name not in known:
             raise AllmlpError(unknown_name(f"option of the basis {basis!r}", name, known))
-    return kind(in_features, **options)
+    return make(in_features, **options)

@@ -3,8 +3,8 @@
 Axes: b any leading axes, i inputs, m functions per input, q quadrature nodes.
 """
 
+import math
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import final
 
 import torch
@@ -12,20 +12,22 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError, check_integers
-from allmlp.ops.expansion import expansion
+from allmlp.ops.contraction import basis_linear
+from allmlp.ops.expansion import Expansion
 
-__all__ = ["Basis"]
+__all__ = ["Basis", "check_range"]
 
 
 class Basis(nn.Module):
     """`size` functions of one variable for each of `in_features` inputs.
 
-    Abstract: a family states its `kind` (the name of its pure function in `ops`), the tensors and
-    constants that function takes, and its grid. Buffers are fixed, parameters trainable.
+    Abstract: a family states its pure function in `ops`, the tensors that one takes, and its grid.
+    Buffers are fixed, parameters trainable.
 
     Args:
         in_features: i.
         size: m, functions per input.
+        expansion: the pure function with its constants.
 
     Shape:
         (..., i) -> (..., m, i): basis-major, so that a product with weights (out, m, i) runs
@@ -35,21 +37,16 @@ class Basis(nn.Module):
         AllmlpError: a size is no positive integer.
     """
 
-    kind: str
-
-    def __init__(self, in_features: int, size: int):
+    def __init__(self, in_features: int, size: int, expansion: Expansion):
         super().__init__()
         check_integers(type(self).__name__, minimum=1, in_features=in_features, size=size)
         self.in_features = in_features
         self.size = size
+        self.expansion = expansion
 
     @abstractmethod
     def tensors(self) -> tuple[Tensor, ...]:
-        """What `ops.expansion.expansion(kind)` takes after x."""
-
-    @abstractmethod
-    def constants(self) -> Mapping[str, int | float | str]:
-        """The keywords that `ops.expansion.expansion(kind)` takes."""
+        """What `expansion` takes after x."""
 
     @abstractmethod
     def grid_range(self) -> tuple[Float[Tensor, " i"], Float[Tensor, " i"]] | None:
@@ -71,7 +68,19 @@ class Basis(nn.Module):
         """
         check_integers(type(self).__name__, minimum=0, order=order)
         self.check(x)
-        return expansion(self.kind)(x, *self.tensors(), **self.constants(), order=order)
+        return self.expansion(x, *self.tensors(), order=order)
+
+    @final
+    def linear(
+        self, x: Float[Tensor, "*b i"], weight: Float[Tensor, "o m i"]
+    ) -> Float[Tensor, "*b o"]:
+        """`sum_ij B_ij(x_bi) weight_oji`, in the memory of x (`ops.contraction`).
+
+        A basis with trainable parameters holds all its values for the backward pass.
+        """
+        self.check(x)
+        trainable = next(self.parameters(), None) is not None
+        return basis_linear(x, weight, self.expansion, self.tensors(), dense=trainable)
 
     @final
     def gram(
@@ -116,3 +125,15 @@ class Basis(nn.Module):
                 f"inputs of shape {tuple(x.shape)}; the last axis must have length "
                 f"{self.in_features}"
             )
+
+
+def check_range(owner: str, ends: tuple[float, float]) -> tuple[float, float]:
+    """Require two finite numbers, the first one smaller.
+
+    Raises:
+        AllmlpError: they are not.
+    """
+    low, high = (float(end) for end in ends)
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise AllmlpError(f"{owner} needs grid_range=(low, high) with low < high, got {ends}")
+    return low, high

@@ -3,19 +3,21 @@
 Axes: b any leading axes, i inputs, g grid points (grid + 1), t knots (grid + 2k + 1), q nodes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError, check_choice, check_integers
-from allmlp.layers.basis import Basis
-from allmlp.ops.bspline import OUTSIDE, cell_polynomials, extend_knots, is_uniform
+from allmlp.layers.basis import Basis, check_range
+from allmlp.ops.bspline import cell_polynomials, extend_knots, is_uniform
+from allmlp.ops.expansion import Expansion
+from allmlp.ops.outside import OUTSIDE
+from allmlp.ops.quadrature import gauss_legendre
 
-__all__ = ["BSplineBasis", "check_range"]
+__all__ = ["BSplineBasis"]
 
 
 class BSplineBasis(Basis):
@@ -44,7 +46,6 @@ class BSplineBasis(Basis):
         tensor([[1., 1.]])
     """
 
-    kind = "bspline"
     knots: Tensor
     polynomials: Tensor | None
 
@@ -58,17 +59,16 @@ class BSplineBasis(Basis):
         outside: str = "linear",
     ):
         check_integers("BSplineBasis", minimum=1, grid=grid, k=k)
-        super().__init__(in_features, grid + k)
         check_choice("outside", outside, OUTSIDE)
+        super().__init__(in_features, grid + k, Expansion.of("bspline", k=k, outside=outside))
         low, high = check_range("BSplineBasis", grid_range)
         self.grid = grid
         self.k = k
         self.outside = outside
-        even = torch.linspace(0, 1, grid + 2 * k + 1, dtype=torch.float64)
-        step = (high - low) / grid
-        knots = (low - k * step) + even * (high - low + 2 * k * step)
-        knots = knots.to(torch.get_default_dtype()).expand(in_features, -1).contiguous()
-        self.register_buffer("knots", knots)
+        beyond = k * (high - low) / grid
+        ends = torch.tensor([low - beyond, high + beyond], dtype=torch.float64)
+        knots = _spread(ends[None].expand(in_features, -1), grid + 2 * k + 1)
+        self.register_buffer("knots", knots.to(torch.get_default_dtype()))
         self.register_buffer("polynomials", None, persistent=False)
         self.register_load_state_dict_post_hook(_follow_loaded_knots)
 
@@ -109,6 +109,18 @@ class BSplineBasis(Basis):
         """
         self.set_knots(extend_knots(points, self.k))
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "BSplineBasis":
+        # Rounded to another dtype, uniform knots would no longer be uniform, and polynomials would
+        # no longer be those of the knots.
+        before, uniform = self.knots.dtype, self.uniform
+        super()._apply(fn, recurse)
+        if self.knots.dtype != before:
+            if uniform:
+                self.knots = _spread(self.knots[:, [0, -1]], self.knots.shape[1])
+            else:
+                self.polynomials = cell_polynomials(self.knots, self.k)
+        return self
+
     @property
     def uniform(self) -> bool:
         """Whether the knots of every input are evenly spaced."""
@@ -117,21 +129,12 @@ class BSplineBasis(Basis):
     def tensors(self) -> tuple[Tensor, ...]:
         return (self.knots,) if self.polynomials is None else (self.knots, self.polynomials)
 
-    def constants(self) -> Mapping[str, int | float | str]:
-        return {"k": self.k, "outside": self.outside}
-
     def grid_range(self) -> tuple[Float[Tensor, " i"], Float[Tensor, " i"]]:
         return self.knots[:, self.k], self.knots[:, -self.k - 1]
 
     def quadrature(self) -> tuple[Float[Tensor, "q i"], Float[Tensor, "q i"]]:
         """Gauss-Legendre, k + 1 nodes per grid interval: exact for products of two splines."""
-        nodes, weights = (
-            torch.from_numpy(a).to(self.knots) for a in np.polynomial.legendre.leggauss(self.k + 1)
-        )
-        points = self.knots[:, self.k : self.k + self.grid + 1]
-        half = points.diff(dim=1)[..., None] / 2
-        x = points[:, :-1, None] + half * (1 + nodes)
-        return x.flatten(1).T, (half * weights).flatten(1).T
+        return gauss_legendre(self.knots[:, self.k : self.k + self.grid + 1], self.k + 1)
 
     def extra_repr(self) -> str:
         return (
@@ -140,16 +143,10 @@ class BSplineBasis(Basis):
         )
 
 
-def check_range(owner: str, ends: tuple[float, float]) -> tuple[float, float]:
-    """Require two finite numbers, the first one smaller.
-
-    Raises:
-        AllmlpError: they are not.
-    """
-    low, high = (float(end) for end in ends)
-    if not (np.isfinite(low) and np.isfinite(high) and low < high):
-        raise AllmlpError(f"{owner} needs grid_range=(low, high) with low < high, got {ends}")
-    return low, high
+def _spread(ends: Float[Tensor, "i 2"], count: int) -> Float[Tensor, "i t"]:
+    even = torch.linspace(0, 1, count, dtype=torch.float64, device=ends.device)
+    low, high = ends.double().split(1, dim=1)
+    return (low + even * (high - low)).to(ends.dtype)
 
 
 def _follow_loaded_knots(module: nn.Module, incompatible: Any) -> None:

@@ -10,7 +10,6 @@ weights unless it is asked for.
 Axes: b any leading axes, i inputs, o outputs, m basis functions per input.
 """
 
-import math
 from typing import Any
 
 import torch
@@ -20,9 +19,12 @@ from torch import Tensor, nn
 from allmlp.errors import check_choice, check_integers
 from allmlp.layers.bases import make_basis
 from allmlp.layers.basis import Basis
+from allmlp.layers.kan_init import KAN_INITS, draw_kan_start
 from allmlp.ops.activation import ACTIVATIONS
+from allmlp.ops.contraction import basis_linear
+from allmlp.ops.expansion import Expansion
 
-__all__ = ["KAN_INITS", "KANLinear"]
+__all__ = ["KANLinear"]
 
 
 class KANLinear(nn.Module):
@@ -42,7 +44,7 @@ class KANLinear(nn.Module):
             of folding it into `spline_weight`.
         mask: keep a fixed factor per edge, a buffer of ones; for pruning.
         norm: applied to the basis's input alone, not to the base branch's (FastKAN's LayerNorm).
-        init: see `init_weights`.
+        init: how the weights start, see `layers.kan_init.draw_kan_start`.
         **options: of the basis, when it is given by name; `grid=5, k=3, grid_range=(-1, 1),
             outside="linear"` for B-splines.
 
@@ -81,6 +83,7 @@ class KANLinear(nn.Module):
         self.in_features = in_features
         self.out_features = out_features
         self.base = base
+        self._base = None if base is None else Expansion.of(base)
         self.init = init
         self.norm = norm
         self.basis = make_basis(basis, in_features, **options)
@@ -93,22 +96,32 @@ class KANLinear(nn.Module):
         self.mask: Tensor | None
         self.init_weights()
 
+    @torch.no_grad()
     def init_weights(self) -> None:
-        """Draw all weights anew by `init`, from torch's global generator.
-
-        `normal`: spline coefficients such that inputs uniform on the grid give outputs of standard
-        deviation 0.1 through the spline branch (1 without a base branch); base weights uniform in
-        ±1/sqrt(i), as in `nn.Linear`.
-        """
-        KAN_INITS[self.init](self)
+        """Draw all weights anew by `init`, from torch's global generator; the mask stays."""
+        if self.spline_weight.is_meta:
+            return
+        start = draw_kan_start(
+            self.init, self.basis, self.out_features, base=self.base_weight is not None
+        )
+        spline, base, scale = (t.squeeze(-1) for t in (start.spline, start.base, start.scale))
+        if self.scale is None:
+            spline = spline * scale[:, None]
+        else:
+            self.scale.copy_(scale)
+        self.spline_weight.copy_(spline)
+        if self.base_weight is not None:
+            self.base_weight.copy_(base)
+        if self.bias is not None:
+            self.bias.copy_(start.bias)
 
     def forward(self, x: Float[Tensor, "*b i"]) -> Float[Tensor, "*b o"]:
         self.basis.check(x)
         spline_weight, base_weight = self.folded_weights()
         z = x if self.norm is None else self.norm(x)
-        y = torch.einsum("...mi,omi->...o", self.basis(z), spline_weight)
-        if base_weight is not None and self.base is not None:
-            y = y + ACTIVATIONS[self.base](x) @ base_weight.T
+        y = self.basis.linear(z, spline_weight)
+        if base_weight is not None and self._base is not None:
+            y = y + basis_linear(x, base_weight[:, None], self._base)
         return y if self.bias is None else y + self.bias
 
     def folded_weights(self) -> tuple[Float[Tensor, "o m i"], Float[Tensor, "o i"] | None]:
@@ -131,22 +144,3 @@ class KANLinear(nn.Module):
             f"base={self.base!r}, bias={self.bias is not None}, scale={self.scale is not None}, "
             f"mask={self.mask is not None}"
         )
-
-
-def _init_normal(layer: KANLinear) -> None:
-    gram = layer.basis.gram()
-    _, weights = layer.basis.quadrature()
-    # mean over the grid of sum_j B_j^2, for each input
-    power = gram.diagonal(dim1=1, dim2=2).sum(-1) / weights.sum(0)
-    gain = 1.0 if layer.base_weight is None else 0.1
-    with torch.no_grad():
-        layer.spline_weight.normal_().mul_(gain * (power * layer.in_features).rsqrt())
-    _reset_base(layer)
-
-
-def _reset_base(layer: KANLinear) -> None:
-    if layer.base_weight is not None:
-        nn.init.uniform_(layer.base_weight, -1, 1).data.div_(math.sqrt(layer.in_features))
-
-
-KAN_INITS = {"normal": _init_normal}

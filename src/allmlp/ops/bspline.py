@@ -11,24 +11,19 @@ Axes: b any leading axes, i inputs, t knots (grid + 2k + 1), c cells (t - 1), m 
 """
 
 import math
-from functools import cache
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from allmlp.errors import AllmlpError
+from allmlp.ops.outside import check_inside
 
 __all__ = [
-    "OUTSIDE",
     "bspline_basis",
     "cell_polynomials",
-    "check_inside",
     "extend_knots",
     "is_uniform",
 ]
-
-OUTSIDE = ("linear", "clamp", "zero", "error")
 
 
 def bspline_basis(
@@ -54,7 +49,7 @@ def bspline_basis(
         polynomials: from `cell_polynomials(knots, k)`; without it the knots are taken as uniform,
             spread evenly between the first and the last.
         k: degree, at least 1.
-        outside: one of `OUTSIDE`.
+        outside: one of `ops.outside.OUTSIDE`.
         order: of the derivative; 0 gives values.
 
     Shape:
@@ -84,46 +79,25 @@ def bspline_basis(
         width = _per_input(knots, cell + 1) - left
         u = (x - left) / width
 
-    def taps(v: Tensor, order: int) -> Tensor:
-        if polynomials is None:
-            return _uniform_taps(v, k, order)
-        return _polynomial_taps(v, _per_input(polynomials, cell), order)
-
-    if outside == "zero":
-        beyond = (x < knots[:, 0]) | (x >= knots[:, -1])
-        inside = taps(torch.where(beyond, torch.zeros_like(u), u), order)
-        local = torch.where(beyond.unsqueeze(-2), torch.zeros_like(inside), inside)
-    else:
-        edge = u.clamp(0, 1)
-        local = taps(edge, order)
+    beyond = (x < knots[:, 0]) | (x >= knots[:, -1]) if outside == "zero" else (u < 0) | (u > 1)
+    edge = torch.where(beyond, torch.zeros_like(u), u) if outside == "zero" else u.clamp(0, 1)
+    if polynomials is None:
+        rows = _uniform_taps(edge, k, order)
         if outside == "linear" and order == 0:
-            local = local + (u - edge).unsqueeze(-2) * taps(edge, 1)
-        elif order > (1 if outside == "linear" else 0):
-            beyond = ((u < 0) | (u > 1)).unsqueeze(-2)
-            local = torch.where(beyond, torch.zeros_like(local), local)
+            rows = _add_tangents(rows, u - edge, k)
+        local = torch.stack(rows, dim=-2)
+    else:
+        coefficients = _per_input(polynomials, cell)
+        local = _polynomial_taps(edge, coefficients, order)
+        if outside == "linear" and order == 0:
+            tangents = _polynomial_taps(edge, coefficients, 1)
+            local = local + (u - edge).unsqueeze(-2) * tangents
+    if outside == "zero" or order > (1 if outside == "linear" else 0):
+        local = torch.where(beyond.unsqueeze(-2), torch.zeros_like(local), local)
     if order:
         scale = width**-order
         local = local * (scale.unsqueeze(-2) if scale.ndim > 1 else scale)
-    return _place(local, cell, k, cells - k)
-
-
-def check_inside(
-    x: Float[Tensor, "*b i"], low: Float[Tensor, " i"], high: Float[Tensor, " i"]
-) -> None:
-    """Require every x in [low, high].
-
-    Raises:
-        AllmlpError: with the share of values outside; a NaN counts as outside.
-    """
-    if x.is_meta:
-        return
-    beyond = ~((x >= low) & (x <= high))
-    if bool(beyond.any()):
-        raise AllmlpError(
-            f"outside='error' needs inputs within the grid, but {beyond.double().mean():.2%} of "
-            f"the {x.numel()} values are outside of it (or NaN); scale the inputs, widen "
-            "grid_range, or choose outside='linear'"
-        )
+    return _place(local, cell, k, cells - k, tails=outside == "zero")
 
 
 def extend_knots(points: Float[Tensor, "i g"], k: int) -> Float[Tensor, "i t"]:
@@ -216,62 +190,87 @@ def _polynomial_taps(
     return value.mT
 
 
-def _uniform_taps(u: Float[Tensor, "*b i"], k: int, order: int) -> Float[Tensor, "*b r i"]:
+def _uniform_taps(u: Float[Tensor, "*b i"], k: int, order: int) -> list[Tensor]:
     if order > k:
-        return u.new_zeros(*u.shape[:-1], k + 1, u.shape[-1])
-    if k > 3:
-        return _matrix_taps(u, k, order)
-    one, v = torch.ones_like(u), 1 - u
-    rows: tuple[Tensor, ...]
+        return [torch.zeros_like(u)] * (k + 1)
+    v = 1 - u
     match k, order:
         case 1, 0:
-            rows = (v, u)
-        case 1, 1:
-            rows = (-one, one)
+            return [v, u]
         case 2, 0:
-            rows = (v * v / 2, 0.5 + u * v, u * u / 2)
+            return [v * v / 2, 0.5 + u * v, u * u / 2]
         case 2, 1:
-            rows = (-v, v - u, u)
-        case 2, 2:
-            rows = (one, -2 * one, one)
+            return [-v, v - u, u]
         case 3, 0:
             uu, vv = u * u, v * v
-            rows = (
-                vv * v / 6,
-                (4 - 3 * uu * (1 + v)) / 6,
-                (4 - 3 * vv * (1 + u)) / 6,
-                uu * u / 6,
-            )
+            middle, after = 4 - 3 * uu * (1 + v), 4 - 3 * vv * (1 + u)
+            return [vv * v / 6, middle / 6, after / 6, uu * u / 6]
         case 3, 1:
-            rows = (-v * v / 2, u * (1.5 * u - 2), v * (2 - 1.5 * v), u * u / 2)
+            return [-v * v / 2, u * (1.5 * u - 2), v * (2 - 1.5 * v), u * u / 2]
         case 3, 2:
-            rows = (v, 3 * u - 2, 3 * v - 2, u)
-        case _:
-            rows = (-one, 3 * one, -3 * one, one)
-    return torch.stack(rows, dim=-2)
-
-
-def _matrix_taps(u: Float[Tensor, "*b i"], k: int, order: int) -> Float[Tensor, "*b r i"]:
+            return [v, 3 * u - 2, 3 * v - 2, u]
     rows = []
-    for coefficients in _uniform_matrix(k):
-        value = torch.zeros_like(u)
-        for p in range(k, order - 1, -1):
+    for coefficients in _uniform_matrix(k):  # Horner
+        value = torch.full_like(u, math.perm(k, order) * coefficients[k])
+        for p in range(k - 1, order - 1, -1):
             value = value * u + math.perm(p, order) * coefficients[p]
         rows.append(value)
-    return torch.stack(rows, dim=-2)
+    return rows
 
 
-@cache
+def _add_tangents(rows: list[Tensor], excess: Float[Tensor, "*b i"], k: int) -> list[Tensor]:
+    # the slope at the left end of the cell times what lies to its left, and so to its right
+    left, right = excess.clamp(max=0), excess.clamp(min=0)
+    new = []
+    for row, coefficients in zip(rows, _uniform_matrix(k), strict=True):
+        for part, slope in (
+            (left, coefficients[1]),
+            (right, sum(p * c for p, c in enumerate(coefficients))),
+        ):
+            if abs(slope) > 1e-15:
+                row = torch.add(row, part, alpha=slope)
+        new.append(row)
+    return new
+
+
 def _uniform_matrix(k: int) -> list[list[float]]:
-    knots = torch.arange(2.0 * k + 2, dtype=torch.float64, device="cpu")[None]
-    return cell_polynomials(knots, k)[0, k].tolist()
+    # a plain dictionary: torch.compile warns of cached functions and traces through them
+    if k not in _MATRICES:
+        # (1 - A) and A of Cox-de Boor with A = (u + p - 1 - r) / p, on coefficients of u
+        rows = [[1.0]]
+        for p in range(1, k + 1):
+            new = [[0.0] * (p + 1) for _ in range(p + 1)]
+            for r, row in enumerate(rows):
+                for power, c in enumerate(row):
+                    start = (p - 1 - r) / p
+                    new[r + 1][power] += start * c
+                    new[r + 1][power + 1] += c / p
+                    new[r][power] += (1 - start) * c
+                    new[r][power + 1] -= c / p
+            rows = new
+        _MATRICES[k] = rows
+    return _MATRICES[k]
+
+
+_MATRICES: dict[int, list[list[float]]] = {}
 
 
 def _place(
-    local: Float[Tensor, "*b r i"], cell: Int64[Tensor, "*b i"], k: int, size: int
+    local: Float[Tensor, "*b r i"], cell: Int64[Tensor, "*b i"], k: int, size: int, tails: bool
 ) -> Float[Tensor, "*b m i"]:
-    number = cell.unsqueeze(-2) + torch.arange(-k, 1, device=cell.device)[:, None]
-    dense = local.new_zeros(*local.shape[:-2], size, local.shape[-1])
-    held = (number >= 0) & (number < size)
-    local = torch.where(held, local, torch.zeros_like(local))
-    return dense.scatter_add(-2, number.clamp(0, size - 1), local)
+    # One scatter over flat positions: torch scatters along a short axis several times slower.
+    *leading, functions, inputs = local.shape
+    samples = torch.arange(math.prod(leading), device=cell.device).view(*leading, 1)
+    first = (samples * size + cell - k) * inputs + torch.arange(inputs, device=cell.device)
+    steps = torch.arange(functions, device=cell.device)[:, None]
+    position = first.unsqueeze(-2) + inputs * steps
+    dense = local.new_zeros(math.prod(leading) * size * inputs)
+    if tails:  # cells beyond the grid belong to functions that do not exist, too
+        number = cell.unsqueeze(-2) + (steps - k)
+        held = (number >= 0) & (number < size)
+        local = torch.where(held, local, torch.zeros_like(local))
+        position = torch.where(held, position, torch.zeros_like(position))
+        flat = dense.scatter_add(0, position.flatten(), local.flatten())
+    else:
+        flat = dense.scatter(0, position.flatten(), local.flatten())
+    return flat.view(*leading, size, inputs)

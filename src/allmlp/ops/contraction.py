@@ -1,0 +1,299 @@
+"""The product of a basis expansion with weights, in the memory of its input.
+
+Everything a KAN layer and its derivatives need is one form in three tensors,
+
+    T(s, y, w) = sum_{b,o,j,i} s_bi B^(n)_ij(x_bi) y_bo w_oji,
+
+taken apart: the gradient with respect to y is the layer (s = 1, n = 0), with respect to w the
+gradient of its weights, with respect to s the gradient of its inputs (n = 1). The form is closed
+under differentiation: the derivative of any of the three is made of the same three, with n raised
+by one where x is varied. Hence one rule serves derivatives of any order.
+
+The basis is never held as a whole. It is computed for a tile of the batch, used and forgotten; the
+gradient of the weights adds up over the tiles. Backward keeps x (and the weights), nothing else.
+
+What torch's mechanisms each leave out decides the rest (torch 2.9 to 2.13):
+- Eager calls go through an `autograd.Function` with a `vmap` rule: an operator of `torch.library`
+  refuses `torch.func.grad`.
+- A compiled graph holds the operator `allmlp::contract`: the tile loop stays out of the graph, and
+  the size of the batch may change.
+- Forward mode takes plain operations on the whole basis: an operator gives a tangent of zero
+  without a word, and so does a `Function` with its own `jvp` as soon as two levels are nested. So
+  do transforms inside a compiled function, and exported graphs, which should run without this
+  library.
+
+Axes: b batch, i inputs, o outputs, m functions per input.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from allmlp.errors import AllmlpError
+from allmlp.ops.expansion import Expansion
+
+__all__ = ["at_least_float32", "basis_linear", "plain_needed"]
+
+# Numbers in a tile of the basis: 4 MB of float32.
+TILE = 2**20
+# Below this many rows a product runs at a fraction of its speed.
+MIN_ROWS = 32
+SLOTS = ("s", "y", "w")
+
+Slots = Sequence[Tensor | None]  # s, y, w; the one that is wanted is None, and s where it is 1
+
+
+class _Form(NamedTuple):
+    expansion: Expansion
+    order: int  # n
+    wanted: str  # one of SLOTS
+    size: int  # m
+
+
+def basis_linear(
+    x: Float[Tensor, "*b i"],
+    weight: Float[Tensor, "o m i"],
+    expansion: Expansion,
+    tensors: Sequence[Tensor] = (),
+    *,
+    dense: bool = False,
+) -> Float[Tensor, "*b o"]:
+    """`sum_ij B_ij(x_bi) weight_oji`, saving x alone for the backward pass.
+
+    Differentiable in x and weight as often as wanted; in `tensors` only when `dense`.
+
+    Args:
+        x: inputs.
+        weight: basis-major, one coefficient per output, function and input.
+        expansion: the family of functions.
+        tensors: what the family takes after x, for example knots.
+        dense: hold the whole basis in memory and leave the derivatives to autograd.
+
+    Shape:
+        (..., i) -> (..., o); output dtype = the weight's (autocast's under autocast). Basis
+        functions are computed in x's dtype, in float32 if that has less.
+
+    Raises:
+        AllmlpError: x and weight differ in dtype, outside autocast.
+    """
+    device = x.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        weight = weight.to(torch.get_autocast_dtype(device))
+    elif x.dtype != weight.dtype:
+        raise AllmlpError(
+            f"inputs must have the dtype of the weights, {weight.dtype}, got {x.dtype}; "
+            "convert one of them"
+        )
+    flat = at_least_float32(x).reshape(-1, x.shape[-1])
+    tensors = [at_least_float32(tensor) for tensor in tensors]
+    form = _Form(expansion, 0, "y", weight.shape[1])
+    contract = _plain if dense else _contract
+    return contract(form, flat, (None, None, weight), tensors).view(*x.shape[:-1], weight.shape[0])
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """The same numbers in float32, if their dtype has less."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def plain_needed() -> bool:
+    """Whether torch can only differentiate plain operations here (see the head of this file)."""
+    if torch.compiler.is_exporting() or forward_ad._current_level >= 0:
+        return True
+    compiling = torch.compiler.is_compiling()
+    return compiling and torch._C._functorch.get_dynamic_layer_stack_depth() > 0
+
+
+def _contract(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -> Tensor:
+    if plain_needed():
+        return _plain(form, x, slots, tensors)
+    if torch.compiler.is_compiling():
+        return _operator(x, *slots, tensors, form.expansion.text, *form[1:])
+    return _Contract.apply(form, x, *slots, *tensors)
+
+
+def _plain(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -> Tensor:
+    s, y, w = slots
+    basis = form.expansion(x, *tensors, order=form.order)
+    shape = basis.shape[1:]
+    if s is not None:
+        basis = basis * s.unsqueeze(1)
+    if w is None:
+        assert y is not None
+        return (y.T @ basis.flatten(1).to(y.dtype)).unflatten(1, shape)
+    if y is None:
+        return basis.flatten(1).to(w.dtype) @ w.flatten(1).T
+    return ((y @ w.flatten(1)).unflatten(1, shape) * basis).sum(1)
+
+
+def _tiled(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -> Tensor:
+    s, y, w = slots
+    result = _empty(form, x, y, w)
+    total = at_least_float32(result)  # bfloat16 sums stop growing after a few hundred terms
+    rows = max(TILE // max(form.size * x.shape[1], 1), MIN_ROWS)
+    for start in range(0, x.shape[0], rows):
+        tile = slice(start, start + rows)
+        basis = form.expansion(x[tile], *tensors, order=form.order)
+        if s is not None:
+            basis = basis * s[tile, None]
+        if w is None:
+            assert y is not None
+            product = at_least_float32(y[tile].T @ basis.flatten(1).to(y.dtype))
+            total.view_as(product).add_(product)
+        elif y is None:
+            torch.mm(basis.flatten(1).to(w.dtype), w.flatten(1).T, out=result[tile])
+        else:
+            slopes = (y[tile] @ w.flatten(1)).view(basis.shape)
+            result[tile] = (slopes * basis).sum(1)
+    return total.to(result.dtype) if w is None else result
+
+
+def _empty(form: _Form, x: Tensor, y: Tensor | None, w: Tensor | None) -> Tensor:
+    if form.wanted == "s":
+        return torch.empty_like(x, memory_format=torch.contiguous_format)
+    if w is not None:
+        return w.new_empty(x.shape[0], w.shape[0])
+    assert y is not None
+    return y.new_zeros(y.shape[1], form.size, x.shape[1])
+
+
+def _gradients(
+    form: _Form, saved: Sequence[Any], cotangent: Tensor, needed: Sequence[bool]
+) -> list[Tensor | None]:
+    """For x, s, y and w: the form with the cotangent in the place of what was wanted."""
+    x, s, y, w, *tensors = saved
+    held: dict[str, Tensor | None] = {"s": s, "y": y, "w": w, form.wanted: cotangent}
+
+    def gradient(name: str, order: int) -> Tensor:
+        slots = [None if slot == name else held[slot] for slot in SLOTS]
+        return _contract(form._replace(order=order, wanted=name), x, slots, tensors)
+
+    gradients: list[Tensor | None] = [None] * 4
+    if needed[0]:
+        slope, factor = gradient("s", form.order + 1), held["s"]
+        gradients[0] = slope if factor is None else slope * factor
+    for position, name in enumerate(SLOTS, start=1):
+        if needed[position]:
+            gradients[position] = gradient(name, form.order)
+    return gradients
+
+
+class _Contract(torch.autograd.Function):
+    @staticmethod
+    def forward(form: _Form, x: Tensor, *slots_and_tensors: Any) -> Tensor:
+        return _tiled(form, x, slots_and_tensors[:3], slots_and_tensors[3:])
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.form = inputs[0]
+        ctx.save_for_backward(*inputs[1:])
+
+    @staticmethod
+    def backward(ctx: Any, cotangent: Tensor) -> tuple[Any, ...]:
+        saved = ctx.saved_tensors
+        gradients = _gradients(ctx.form, saved, cotangent, ctx.needs_input_grad[1:5])
+        return (None, *gradients) + (None,) * (len(saved) - 4)
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], form: _Form, *arguments: Any
+    ) -> tuple[Tensor, int]:
+        def contract(*arguments: Tensor | None) -> Tensor:
+            return _Contract.apply(form, *arguments)
+
+        return _batched(contract, info.batch_size, in_dims[1:], arguments), 0
+
+
+@torch.library.custom_op("allmlp::contract", mutates_args=())
+def _operator(
+    x: Tensor,
+    s: Tensor | None,
+    y: Tensor | None,
+    w: Tensor | None,
+    tensors: Sequence[Tensor],
+    expansion: str,
+    order: int,
+    wanted: str,
+    size: int,
+) -> Tensor:
+    form = _Form(Expansion.parse(expansion), order, wanted, size)
+    return _tiled(form, x, (s, y, w), tensors)
+
+
+@_operator.register_fake
+def _(
+    x: Tensor,
+    s: Tensor | None,
+    y: Tensor | None,
+    w: Tensor | None,
+    tensors: Sequence[Tensor],
+    expansion: str,
+    order: int,
+    wanted: str,
+    size: int,
+) -> Tensor:
+    return _empty(_Form(Expansion.parse(expansion), order, wanted, size), x, y, w)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, s, y, w, tensors, expansion, *constants = inputs
+    ctx.form = _Form(Expansion.parse(expansion), *constants)
+    ctx.save_for_backward(x, s, y, w, *tensors)
+
+
+def _operator_backward(ctx: Any, cotangent: Tensor) -> tuple[Any, ...]:
+    saved = ctx.saved_tensors
+    gradients = _gradients(ctx.form, saved, cotangent, ctx.needs_input_grad[:4])
+    return (*gradients, [None] * (len(saved) - 4), None, None, None, None)
+
+
+_operator.register_autograd(_operator_backward, setup_context=_keep)
+
+
+@_operator.register_vmap
+def _(
+    info: Any,
+    in_dims: tuple[Any, ...],
+    x: Tensor,
+    s: Tensor | None,
+    y: Tensor | None,
+    w: Tensor | None,
+    tensors: Sequence[Tensor],
+    *constants: Any,
+) -> tuple[Tensor, int]:
+    def contract(x: Tensor, s: Any, y: Any, w: Any, *tensors: Tensor) -> Tensor:
+        return _operator(x, s, y, w, tensors, *constants)
+
+    dims = [*in_dims[:4], *(in_dims[4] or [None] * len(tensors))]
+    return _batched(contract, info.batch_size, dims, [x, s, y, w, *tensors]), 0
+
+
+def _batched(
+    contract: Callable[..., Tensor],
+    size: int,
+    dims: Sequence[int | None],
+    arguments: Sequence[Tensor | None],
+) -> Tensor:
+    """`contract(x, s, y, w, *tensors)` for every item of a further batch axis, put first.
+
+    Samples are independent: with the same weights and knots for all, the axis joins the batch.
+    """
+    items = [
+        a if a is None or d is None else a.movedim(d, 0)
+        for a, d in zip(arguments, dims, strict=True)
+    ]
+    if arguments[3] is not None and all(d is None for d in dims[3:]):
+        merged = [
+            a if a is None else (a.expand(size, *a.shape) if d is None else a).flatten(0, 1)
+            for a, d in zip(items[:3], dims[:3], strict=True)
+        ]
+        return contract(*merged, *items[3:]).unflatten(0, (size, -1))
+
+    def item(n: int) -> list[Tensor | None]:
+        return [a if a is None or d is None else a[n] for a, d in zip(items, dims, strict=True)]
+
+    return torch.stack([contract(*item(n)) for n in range(size)])
