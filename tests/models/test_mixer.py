@@ -8,6 +8,7 @@ from torch import nn
 from allmlp.errors import AllmlpError
 from allmlp.layers import Mlp, TokenMlp
 from allmlp.models.mixer import Mixer, MixerBlock, MixerConfig
+from allmlp.zoo import model_info
 
 TINY: dict[str, Any] = {
     "img_size": (8, 12),
@@ -31,6 +32,36 @@ def tiny(**changes: Any) -> Mixer:
 
 def images(count: int = 2, **options: Any) -> torch.Tensor:
     return torch.randn(count, 2, 8, 12, **options)
+
+
+@pytest.mark.parametrize("mlp", ["gelu", "kan", "grkan"])
+def test_channel_mlps_are_swappable(mlp: str) -> None:
+    model = tiny(mlp=mlp, width=16, channel_hidden=24)
+    model(images()).square().sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in model.blocks.parameters())
+    # two products of 16 x 24, each KAN edge with eight splines and a base; coefficients and biases
+    extra = {"gelu": 40, "kan": 8 * 2 * 16 * 24, "grkan": 40 + 2 * (6 + 8 * 4)}[mlp]
+    channel_mlp = model.blocks[0].channel_mlp
+    assert sum(p.numel() for p in channel_mlp.parameters()) == 2 * 16 * 24 + extra
+
+
+def test_costs_of_swapped_mlps() -> None:
+    plain, kan, grkan = (model_info("mixer_s32", mlp=mlp) for mlp in ("gelu", "kan", "grkan"))
+    products = 8 * 2 * 512 * 2048  # blocks, both layers
+    biases = 8 * (512 + 2048)
+    assert kan.parameters - plain.parameters == 8 * products - biases
+    assert grkan.parameters - plain.parameters == 8 * 2 * (6 + 8 * 4)
+    assert kan.macs - plain.macs == 8 * products * 49  # tokens
+    assert grkan.macs == plain.macs
+
+
+def test_coefficients_of_rational_functions_do_not_decay() -> None:
+    model = tiny(mlp="grkan", width=16, channel_hidden=24, depth=1)
+    mlp = "blocks.0.channel_mlp"
+    assert model.no_weight_decay() == {
+        f"{mlp}.layer{n}.rational.{part}" for n in (1, 2) for part in ("numerator", "denominator")
+    }
+    assert model.no_weight_decay() <= {name for name, _ in model.named_parameters()}
 
 
 def test_block_gradcheck() -> None:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from allmlp.ops.activation import identity, silu
 from allmlp.ops.calculus import compose, gaussian_derivative, tanh_derivative
-from allmlp.ops.fourier import fourier
+from allmlp.ops.fourier import harmonics
 from allmlp.ops.outside import OUTSIDE
 from allmlp.ops.polynomial import POLYNOMIALS, polynomials
 from allmlp.ops.quadrature import gauss_legendre
@@ -32,7 +32,7 @@ FAMILIES = {
     "identity": lambda x, order: identity(x, order=order),
     "tanh": tanh_derivative,
     "gaussian": gaussian_derivative,
-    "fourier": lambda x, order: fourier(x, frequencies=4, order=order),
+    "fourier": lambda x, order: harmonics(x, frequencies=4, order=order),
 }
 for _name in BUMPS:
     FAMILIES[_name] = lambda x, order, name=_name: bumps(
@@ -131,7 +131,7 @@ def test_chebyshev_has_gradients_where_tanh_is_one() -> None:
 def test_harmonics() -> None:
     n = torch.arange(1, 40, dtype=F64)[:, None]
     exact = torch.cat([(n * X[:, None]).cos(), (n * X[:, None]).sin()], dim=1)
-    torch.testing.assert_close(fourier(X, frequencies=39), exact, rtol=0, atol=1e-13)
+    torch.testing.assert_close(harmonics(X, frequencies=39), exact, rtol=0, atol=1e-13)
 
 
 def test_tails_of_tanh_keep_their_digits() -> None:

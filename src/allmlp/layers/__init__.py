@@ -4,22 +4,44 @@ from allmlp.layers.bases import BASES as BASES
 from allmlp.layers.bases import make_basis as make_basis
 from allmlp.layers.basis import Basis as Basis
 from allmlp.layers.bspline import BSplineBasis as BSplineBasis
+from allmlp.layers.bump_basis import BumpBasis as BumpBasis
+from allmlp.layers.bump_basis import ReLUBumpBasis as ReLUBumpBasis
+from allmlp.layers.channel_mlp import CHANNEL_MLPS as CHANNEL_MLPS
+from allmlp.layers.channel_mlp import make_channel_mlp as make_channel_mlp
 from allmlp.layers.drop_path import DropPath as DropPath
 from allmlp.layers.drop_path import drop_path_rates as drop_path_rates
+from allmlp.layers.global_basis import FourierBasis as FourierBasis
+from allmlp.layers.global_basis import PolynomialBasis as PolynomialBasis
+from allmlp.layers.grkan import GRKAN as GRKAN
+from allmlp.layers.grkan import Rational as Rational
 from allmlp.layers.kan import KANLinear as KANLinear
+from allmlp.layers.kan_conv import KANConv1d as KANConv1d
+from allmlp.layers.kan_conv import KANConv2d as KANConv2d
+from allmlp.layers.kan_conv import KANConv3d as KANConv3d
 from allmlp.layers.mlp import Mlp as Mlp
 from allmlp.layers.mlp import TokenMlp as TokenMlp
 from allmlp.layers.patch_stem import PatchStem as PatchStem
 
 __all__ = [
     "BASES",
+    "CHANNEL_MLPS",
+    "GRKAN",
     "BSplineBasis",
     "Basis",
+    "BumpBasis",
     "DropPath",
+    "FourierBasis",
+    "KANConv1d",
+    "KANConv2d",
+    "KANConv3d",
     "KANLinear",
     "Mlp",
     "PatchStem",
+    "PolynomialBasis",
+    "Rational",
+    "ReLUBumpBasis",
     "TokenMlp",
     "drop_path_rates",
     "make_basis",
+    "make_channel_mlp",
 ]

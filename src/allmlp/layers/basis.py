@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from allmlp.errors import AllmlpError, check_integers
 from allmlp.ops.contraction import basis_linear
 from allmlp.ops.expansion import Expansion
+from allmlp.ops.values import basis_values
 
 __all__ = ["Basis", "check_range"]
 
@@ -68,7 +69,9 @@ class Basis(nn.Module):
         """
         check_integers(type(self).__name__, minimum=0, order=order)
         self.check(x)
-        return self.expansion(x, *self.tensors(), order=order)
+        if self._trainable:
+            return self.expansion(x, *self.tensors(), order=order)
+        return basis_values(x, self.expansion, self.tensors(), order)
 
     @final
     def linear(
@@ -79,8 +82,11 @@ class Basis(nn.Module):
         A basis with trainable parameters holds all its values for the backward pass.
         """
         self.check(x)
-        trainable = next(self.parameters(), None) is not None
-        return basis_linear(x, weight, self.expansion, self.tensors(), dense=trainable)
+        return basis_linear(x, weight, self.expansion, self.tensors(), dense=self._trainable)
+
+    @property
+    def _trainable(self) -> bool:
+        return next(self.parameters(), None) is not None
 
     @final
     def gram(

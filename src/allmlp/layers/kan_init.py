@@ -1,7 +1,8 @@
 """How the weights of a KAN layer start.
 
 Every start gives the same four tensors, for `p` kernel positions (1 in a linear layer); a layer
-without a `scale` of its own multiplies that into the spline weights. The fan-in n is i * p.
+without a `scale` of its own multiplies that into the spline weights. The fan-in n is
+i * p, divided by the groups of a convolution.
 
 Papers: Liu et al. 2024, arXiv:2404.19756, §2.2 (`paper`); KindXiaoming/pykan 0.2.8 (`pykan`);
 Blealtan/efficient-kan (`efficient_kan`); ZiyaoLi/fast-kan (`fast_kan`); SynodicMonth/ChebyKAN
@@ -38,7 +39,13 @@ class KANStart:
 
 
 def draw_kan_start(
-    init: str, basis: Basis, out_features: int, *, positions: int = 1, base: bool = True
+    init: str,
+    basis: Basis,
+    out_features: int,
+    *,
+    positions: int = 1,
+    groups: int = 1,
+    base: bool = True,
 ) -> KANStart:
     """Draw the weights of a layer from torch's global generator.
 
@@ -58,13 +65,15 @@ def draw_kan_start(
         basis: of the layer.
         out_features: o.
         positions: p.
+        groups: of a convolution; an output reads i / groups inputs.
         base: whether there is a base branch.
 
     Raises:
         AllmlpError: an unknown name, or `pykan` or `efficient_kan` for a basis without knots.
     """
     check_choice("init", init, KAN_INITS)
-    inputs, fan_in = basis.in_features, basis.in_features * positions
+    inputs = basis.in_features
+    fan_in = inputs // groups * positions
     spline = torch.empty(out_features, basis.size, inputs, positions)
     edges = torch.empty(out_features, inputs, positions)
     start = KANStart(

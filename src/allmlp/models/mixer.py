@@ -17,9 +17,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
+from allmlp.layers.channel_mlp import CHANNEL_MLPS, make_channel_mlp
 from allmlp.layers.drop_path import SCHEDULES, DropPath, drop_path_rates
+from allmlp.layers.grkan import Rational
 from allmlp.layers.init import lecun_normal_
-from allmlp.layers.mlp import Mlp, TokenMlp
+from allmlp.layers.kan import KANLinear
+from allmlp.layers.mlp import TokenMlp
 from allmlp.layers.patch_stem import PatchStem, check_patches
 from allmlp.models.contract import VisionModel
 from allmlp.ops.resize import TokenMaps, interpolate_token_maps, tile_counts, tile_token_maps
@@ -48,6 +51,7 @@ class MixerConfig:
     token_hidden: int = 384  # D_S, independent of the number of tokens
     channel_hidden: int = 3072  # D_C
     num_classes: int = 1000  # 0 leaves the head out
+    mlp: Literal["gelu", "kan", "grkan"] = "gelu"  # over channels; layers.CHANNEL_MLPS
     gelu: Literal["tanh", "erf"] = "tanh"  # tanh: Google's weights; erf: timm's own
     norm_eps: float = 1e-6  # Flax's default, not torch's 1e-5
     dropout_rate: float = 0.0  # in both MLPs
@@ -71,6 +75,7 @@ class MixerConfig:
         )
         check_integers("Mixer", minimum=0, num_classes=self.num_classes)
         check_rates("Mixer", dropout_rate=self.dropout_rate, drop_path_rate=self.drop_path_rate)
+        check_choice("mlp", self.mlp, CHANNEL_MLPS)
         check_choice("gelu", self.gelu, GELUS)
         check_choice("drop_path_schedule", self.drop_path_schedule, SCHEDULES)
         check_choice("init", self.init, INITS)
@@ -170,10 +175,11 @@ class Mixer(VisionModel):
                 activation=nn.GELU(GELUS[c.gelu]),
                 dropout_rate=c.dropout_rate,
             ),
-            channel_mlp=Mlp(
+            channel_mlp=make_channel_mlp(
+                c.mlp,
                 c.width,
                 c.channel_hidden,
-                activation=nn.GELU(GELUS[c.gelu]),
+                gelu=GELUS[c.gelu],
                 dropout_rate=c.dropout_rate,
             ),
             norm_eps=c.norm_eps,
@@ -185,12 +191,15 @@ class Mixer(VisionModel):
 
         `flax`: LeCun normal, biases 0 (what the paper's weights grew from). `timm`: Xavier uniform
         and biases of std 1e-6 in the MLPs, LeCun normal stem. `trunc_normal`: std 0.02, biases 0.
+        KAN layers and rational functions keep their own start.
         """
         for name, module in self.named_modules():
             if name == "head":
                 _zero_(module)
             elif isinstance(module, nn.Linear | nn.Conv2d):
                 _INIT[self.config.init](module)
+            elif isinstance(module, KANLinear | Rational):
+                module.init_weights()
 
     def forward_features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
         """Normalised tokens, before pooling."""
@@ -326,8 +335,13 @@ class Mixer(VisionModel):
         return resized
 
     def no_weight_decay(self) -> set[str]:
-        """Parameters exempt from decay beyond biases and norms: none."""
-        return set()
+        """Parameters exempt from decay beyond biases and norms: a rational's coefficients."""
+        return {
+            f"{name}.{coefficients}"
+            for name, module in self.named_modules()
+            if isinstance(module, Rational)
+            for coefficients in ("numerator", "denominator")
+        }
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Patterns, in timm's form, that sort parameters into stem, blocks and the final norm."""

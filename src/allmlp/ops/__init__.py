@@ -1,6 +1,27 @@
 """Pure tensor functions and their kernels. Nothing here holds state."""
 
+from allmlp.ops.bspline import bspline_basis as bspline_basis
+from allmlp.ops.contraction import basis_linear as basis_linear
+from allmlp.ops.expansion import Expansion as Expansion
+from allmlp.ops.fourier import harmonics as harmonics
 from allmlp.ops.linear import linear_gelu as linear_gelu
+from allmlp.ops.polynomial import polynomials as polynomials
+from allmlp.ops.radial import bumps as bumps
+from allmlp.ops.rational import rational_function as rational_function
+from allmlp.ops.relu_kan import relu_bumps as relu_bumps
 from allmlp.ops.tokens import mix_tokens as mix_tokens
+from allmlp.ops.values import basis_values as basis_values
 
-__all__ = ["linear_gelu", "mix_tokens"]
+__all__ = [
+    "Expansion",
+    "basis_linear",
+    "basis_values",
+    "bspline_basis",
+    "bumps",
+    "harmonics",
+    "linear_gelu",
+    "mix_tokens",
+    "polynomials",
+    "rational_function",
+    "relu_bumps",
+]

@@ -14,7 +14,7 @@ from torch import Tensor
 from allmlp.errors import check_choice
 from allmlp.ops.activation import identity, silu
 from allmlp.ops.bspline import bspline_basis
-from allmlp.ops.fourier import fourier
+from allmlp.ops.fourier import harmonics
 from allmlp.ops.polynomial import polynomials
 from allmlp.ops.radial import bumps
 from allmlp.ops.relu_kan import relu_bumps
@@ -36,7 +36,7 @@ def _alone(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 FAMILIES: dict[str, Callable[..., Tensor]] = {
     "bspline": bspline_basis,
     "bumps": bumps,
-    "fourier": fourier,
+    "fourier": harmonics,
     "identity": _alone(identity),
     "polynomials": polynomials,
     "relu_bumps": relu_bumps,

@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["fourier"]
+__all__ = ["harmonics"]
 
 
-def fourier(
+def harmonics(
     x: Float[Tensor, "*b i"], *, frequencies: int, order: int = 0
 ) -> Float[Tensor, "*b m i"]:
     """The `order`-th derivative of cos(n x), n = 1 ... frequencies, then of sin(n x).
@@ -24,7 +24,7 @@ def fourier(
         (..., i) -> (..., m, i); output dtype = input dtype.
 
     Example:
-        >>> fourier(torch.tensor([[0.0]]), frequencies=2)[0, :, 0]
+        >>> harmonics(torch.tensor([[0.0]]), frequencies=2)[0, :, 0]
         tensor([1., 1., 0., 0.])
     """
     cos, sin = x.cos(), x.sin()

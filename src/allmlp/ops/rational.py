@@ -11,19 +11,22 @@ Axes: b any leading axes, d channels, g groups, p numerator and q denominator co
 """
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["DENOMINATORS", "rational"]
+from allmlp.ops.contraction import plain_needed
+
+__all__ = ["DENOMINATORS", "rational_activation", "rational_function"]
 
 DENOMINATORS = ("abs_sum", "sum_abs")
 
 
-def rational(
+def rational_function(
     x: Float[Tensor, "*b d"],
-    numerator: Float[Tensor, "g p"],
+    numerator: Float[Tensor, "#g p"],
     denominator: Float[Tensor, "g q"],
     *,
     form: str,
@@ -33,7 +36,7 @@ def rational(
 
     Args:
         x: where to evaluate; channel c belongs to group c // (d / g).
-        numerator: coefficients of 1, x, ..., x^(p-1).
+        numerator: coefficients of 1, x, ..., x^(p-1), for each group or one row for all.
         denominator: coefficients of x, ..., x^q.
         form: one of `DENOMINATORS`.
         order: of the derivative; 0 gives values.
@@ -43,23 +46,12 @@ def rational(
 
     Example:
         >>> one, x = torch.ones(1, 1), torch.tensor([[-2.0]])
-        >>> rational(x, one, one, form="sum_abs")
+        >>> rational_function(x, one, one, form="sum_abs")
         tensor([[0.3333]])
     """
-    groups = denominator.shape[0]
-    z = x.unflatten(-1, (groups, -1))
+    z = x.unflatten(-1, (denominator.shape[0], -1))
     above = [_polynomial(z, numerator, r) for r in range(order + 1)]
-    ones = denominator.new_zeros(groups, 1)
-    if form == "abs_sum":
-        inner = torch.cat([ones, denominator], dim=1)
-        sign = _polynomial(z, inner, 0).sign()
-        below = [sign * _polynomial(z, inner, r) for r in range(order + 1)]
-    else:
-        # the absolute values of all terms are a polynomial in |x|; each derivative turns the sign
-        inner = torch.cat([ones, denominator.abs()], dim=1)
-        size, sign = z.abs(), z.sign()
-        below = [sign**r * _polynomial(size, inner, r) for r in range(order + 1)]
-    below[0] = 1 + below[0]
+    below = [_denominator(z, denominator, form, r) for r in range(order + 1)]
     # Q y = P, differentiated n times: y^(n) = (P^(n) - sum_r C(n, r) Q^(r) y^(n-r)) / Q
     found: list[Tensor] = []
     for n in range(order + 1):
@@ -70,8 +62,90 @@ def rational(
     return found[order].flatten(-2)
 
 
+def rational_activation(
+    x: Float[Tensor, "*b d"],
+    numerator: Float[Tensor, "#g p"],
+    denominator: Float[Tensor, "g q"],
+    *,
+    form: str,
+) -> Float[Tensor, "*b d"]:
+    """`rational_function`, keeping x alone for backward; differentiable as often as wanted.
+
+    Autograd would keep a tensor of the size of x for every step of both Horner schemes.
+    """
+    # a compiler decides itself what to keep; transforms see plain operations
+    transformed = torch._C._functorch.get_dynamic_layer_stack_depth() > 0
+    if torch.compiler.is_compiling() or plain_needed() or transformed:
+        return rational_function(x, numerator, denominator, form=form)
+    return _Rational.apply(x, numerator, denominator, form)
+
+
+class _Rational(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, numerator: Tensor, denominator: Tensor, form: str) -> Tensor:
+        ctx.form = form
+        ctx.save_for_backward(x, numerator, denominator)
+        return rational_function(x, numerator, denominator, form=form)
+
+    @staticmethod
+    def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
+        x, numerator, denominator = ctx.saved_tensors
+        groups, form = denominator.shape[0], ctx.form
+        dx = cotangent * rational_function(x, numerator, denominator, form=form, order=1)
+        z = x.unflatten(-1, (groups, -1))
+        below = _denominator(z, denominator, form, 0)
+        # dy/da_p = x^p / Q,  dy/db_q = -y/Q dQ/db_q
+        slope = cotangent.unflatten(-1, (groups, -1)) / below
+        fall = -slope * _polynomial(z, numerator, 0) / below
+        if form == "abs_sum":
+            base = z
+            signs = _sign(_polynomial(z, _without_one(denominator), 0))
+            fall = fall * signs
+        else:
+            base = z.abs()
+        over = [n for n in range(z.ndim) if n != z.ndim - 2]
+        da = torch.stack(_moments(slope, z, numerator.shape[1], over), dim=1)
+        db = torch.stack(_moments(fall * base, base, denominator.shape[1], over), dim=1)
+        if form == "sum_abs":
+            db = db * _sign(denominator)
+        return dx, da.sum_to_size(numerator.shape), db, None
+
+
+def _moments(weight: Tensor, z: Tensor, count: int, over: list[int]) -> list[Tensor]:
+    # sums of weight, weight z, weight z^2, ... for each group
+    found = []
+    for n in range(count):
+        found.append(weight.sum(over))
+        if n + 1 < count:
+            weight = weight * z
+    return found
+
+
+def _denominator(
+    z: Float[Tensor, "*b g c"], coefficients: Float[Tensor, "g q"], form: str, order: int
+) -> Float[Tensor, "*b g c"]:
+    if form == "abs_sum":
+        inner = _without_one(coefficients)
+        value = _sign(_polynomial(z, inner, 0)) * _polynomial(z, inner, order)
+    else:
+        # a polynomial in |x|; each derivative turns the sign
+        size = _without_one(coefficients * _sign(coefficients))
+        value = z.sign() ** order * _polynomial(z.abs(), size, order)
+    return value if order else 1 + value
+
+
+def _sign(x: Tensor) -> Tensor:
+    # 1 at 0: with 0 there, denominators that start at 0 (the identity) could never leave it
+    return torch.where(x < 0, -torch.ones_like(x), torch.ones_like(x))
+
+
+def _without_one(coefficients: Float[Tensor, "g q"]) -> Float[Tensor, "g q+1"]:
+    # of the polynomial under the absolute value, whose constant is 0
+    return torch.nn.functional.pad(coefficients, (1, 0))
+
+
 def _polynomial(
-    z: Float[Tensor, "*b g c"], coefficients: Float[Tensor, "g p"], order: int
+    z: Float[Tensor, "*b g c"], coefficients: Float[Tensor, "#g p"], order: int
 ) -> Float[Tensor, "*b g c"]:
     value = torch.zeros_like(z)
     for p in range(coefficients.shape[1] - 1, order - 1, -1):  # Horner

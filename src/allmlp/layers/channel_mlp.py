@@ -1,0 +1,86 @@
+"""Which part a vision model puts where its channel MLP stands.
+
+A model hands over its width and hidden width and takes whatever maps (..., width) to itself; a new
+kind is one line of `CHANNEL_MLPS`.
+"""
+
+from collections.abc import Callable
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from allmlp.errors import check_choice
+from allmlp.layers.grkan import GRKAN
+from allmlp.layers.kan import KANLinear
+from allmlp.layers.mlp import Mlp
+
+__all__ = ["CHANNEL_MLPS", "KANMlp", "make_channel_mlp"]
+
+
+class KANMlp(nn.Module):
+    """Two KAN layers with a hidden width between them: `layer2(layer1(x))`.
+
+    Args:
+        layer1: (..., d) -> (..., hidden).
+        layer2: (..., hidden) -> (..., d).
+        dropout_rate: fraction of units dropped after either layer, in [0, 1).
+
+    Shape:
+        (..., d) -> (..., d); dtype unchanged.
+    """
+
+    def __init__(self, layer1: nn.Module, layer2: nn.Module, *, dropout_rate: float = 0.0):
+        super().__init__()
+        self.layer1 = layer1
+        self.layer2 = layer2
+        self.dropout = nn.Dropout(dropout_rate)
+
+    def forward(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
+        return self.dropout(self.layer2(self.dropout(self.layer1(x))))
+
+
+def _gelu(width: int, hidden: int, gelu: str, rate: float) -> nn.Module:
+    return Mlp(width, hidden, activation=nn.GELU(gelu), dropout_rate=rate)
+
+
+def _kan(width: int, hidden: int, gelu: str, rate: float) -> nn.Module:
+    return KANMlp(KANLinear(width, hidden), KANLinear(hidden, width), dropout_rate=rate)
+
+
+def _grkan(width: int, hidden: int, gelu: str, rate: float) -> nn.Module:
+    # the starts of KAT: the identity before the first product, a SiLU before the second
+    first, second = GRKAN(width, hidden, start="identity"), GRKAN(hidden, width, start="silu")
+    return KANMlp(first, second, dropout_rate=rate)
+
+
+# (width, hidden, torch's name of the GELU's approximation, dropout rate)
+CHANNEL_MLPS: dict[str, Callable[[int, int, str, float], nn.Module]] = {
+    "gelu": _gelu,
+    "kan": _kan,
+    "grkan": _grkan,
+}
+
+
+def make_channel_mlp(
+    kind: str, width: int, hidden: int, *, gelu: str = "none", dropout_rate: float = 0.0
+) -> nn.Module:
+    """A channel MLP by its name.
+
+    Args:
+        kind: key of `CHANNEL_MLPS`. `kan`: cubic B-splines on five intervals of [-1, 1], about nine
+            times the weights of `gelu` at the same hidden width; `grkan`: rational functions in
+            eight groups, as many weights as `gelu`.
+        width: d.
+        hidden: between the two layers.
+        gelu: torch's name of the approximation, where there is a GELU.
+        dropout_rate: fraction of units dropped after either layer, in [0, 1).
+
+    Raises:
+        AllmlpError: an unknown kind, or sizes that it cannot have.
+
+    Example:
+        >>> type(make_channel_mlp("kan", 4, 8)).__name__
+        'KANMlp'
+    """
+    check_choice("mlp", kind, CHANNEL_MLPS)
+    return CHANNEL_MLPS[kind](width, hidden, gelu, dropout_rate)
