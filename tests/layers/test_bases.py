@@ -162,6 +162,19 @@ def test_adaptive_knots_with_uniform_values_agree() -> None:
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
 
 
+def test_knots_stay_in_float32() -> None:
+    layer = KANLinear(2, 3, grid=7)
+    layer.basis.set_grid(torch.rand(2, 8).cumsum(1))
+    x = torch.rand(20, 2).bfloat16()
+    exact = layer(x.float())
+    layer.bfloat16()
+    assert layer.spline_weight.dtype == torch.bfloat16
+    assert layer.basis(x).dtype == torch.bfloat16
+    assert {b.dtype for b in layer.basis.buffers()} == {torch.float32}
+    # 8 bits of mantissa in weights and sums
+    torch.testing.assert_close(layer(x).float(), exact, rtol=0.02, atol=0.02)
+
+
 @pytest.mark.unhooked  # wrong types on purpose
 def test_mistakes_are_answered() -> None:
     basis = BSplineBasis(1, grid=2)

@@ -1,11 +1,14 @@
 """The form behind every KAN layer: tiles, transforms, compilers."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from allmlp.errors import AllmlpError
 from allmlp.ops import contraction
@@ -58,6 +61,28 @@ def test_tiles_change_nothing_beyond_rounding(monkeypatch: pytest.MonkeyPatch) -
     for other in results[1:]:
         for ours, theirs in zip(results[0], other, strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-11)
+
+
+def test_no_tensor_of_a_step_is_as_large_as_the_basis() -> None:
+    class Largest(TorchDispatchMode):
+        numbers = 0
+
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            out = func(*args, **(kwargs or {}))
+            for tensor in tree_leaves(out):
+                if isinstance(tensor, Tensor):
+                    self.numbers = max(self.numbers, tensor.numel())
+            return out
+
+    x, weight, knots = (t.detach().float() for t in problem(b=8192, i=64, o=8))
+    x.requires_grad_()
+    weight.requires_grad_()
+    with Largest() as largest:
+        layer(knots)(x, weight).sum().backward()
+    # a tile; the basis has twice as many numbers
+    assert largest.numbers <= contraction.TILE < weight.shape[1] * x.numel()
 
 
 @pytest.mark.usefixtures("small_tiles")

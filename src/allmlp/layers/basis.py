@@ -5,6 +5,7 @@ Axes: b any leading axes, i inputs, m functions per input, q quadrature nodes.
 
 import math
 from abc import abstractmethod
+from functools import partial
 from typing import final
 
 import torch
@@ -12,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError, check_integers
-from allmlp.ops.contraction import basis_linear
+from allmlp.ops.contraction import at_least_float32, basis_linear
 from allmlp.ops.expansion import Expansion
 from allmlp.ops.values import basis_values
 
@@ -32,7 +33,7 @@ class Basis(nn.Module):
 
     Shape:
         (..., i) -> (..., m, i): basis-major, so that a product with weights (out, m, i) runs
-        contiguously over inputs. Output dtype = input dtype.
+        contiguously over inputs. Output dtype = input dtype, computed in at least float32.
 
     Raises:
         AllmlpError: a size is no positive integer.
@@ -69,9 +70,9 @@ class Basis(nn.Module):
         """
         check_integers(type(self).__name__, minimum=0, order=order)
         self.check(x)
-        if self._trainable:
-            return self.expansion(x, *self.tensors(), order=order)
-        return basis_values(x, self.expansion, self.tensors(), order)
+        tensors = [at_least_float32(tensor) for tensor in self.tensors()]
+        values = self.expansion if self._trainable else partial(basis_values, self.expansion)
+        return values(at_least_float32(x), *tensors, order=order).to(x.dtype)
 
     @final
     def linear(
@@ -116,7 +117,7 @@ class Basis(nn.Module):
         inside = x.isfinite()
         if ends is not None:
             inside = inside & (x >= ends[0]) & (x <= ends[1])
-        return 1 - inside.to(x.dtype).mean()
+        return 1 - inside.float().mean()
 
     @final
     def check(self, x: Tensor) -> None:

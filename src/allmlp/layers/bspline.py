@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from allmlp.errors import AllmlpError, check_choice, check_integers
 from allmlp.layers.basis import Basis, check_range
 from allmlp.ops.bspline import cell_polynomials, extend_knots, is_uniform
+from allmlp.ops.contraction import at_least_float32
 from allmlp.ops.expansion import Expansion
 from allmlp.ops.outside import OUTSIDE
 from allmlp.ops.quadrature import gauss_legendre
@@ -111,10 +112,12 @@ class BSplineBasis(Basis):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "BSplineBasis":
         # Rounded to another dtype, uniform knots would no longer be uniform, and polynomials would
-        # no longer be those of the knots.
-        before, uniform = self.knots.dtype, self.uniform
+        # no longer be those of the knots. Below float32 cells would move: knots stay in float32.
+        before, uniform = self.knots, self.uniform
         super()._apply(fn, recurse)
-        if self.knots.dtype != before:
+        if self.knots.dtype.itemsize < 4:
+            self.knots = at_least_float32(before).to(self.knots.device)
+        if self.knots.dtype != before.dtype or not uniform:
             if uniform:
                 self.knots = _spread(self.knots[:, [0, -1]], self.knots.shape[1])
             else:

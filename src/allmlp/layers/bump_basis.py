@@ -37,7 +37,7 @@ class BumpBasis(Basis):
         AllmlpError: a size below 2, an empty range, a width that is not positive, unknown names.
 
     Example:
-        >>> BumpBasis(1, size=3, grid_range=(-1, 1))(torch.tensor([[0.0]]))[0, :, 0]
+        >>> BumpBasis(1, size=3, grid_range=(-1.0, 1.0))(torch.tensor([[0.0]]))[0, :, 0]
         tensor([0.3679, 1.0000, 0.3679])
     """
 

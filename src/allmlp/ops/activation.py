@@ -19,8 +19,10 @@ def silu(x: Float[Tensor, "*b"], *, order: int = 0) -> Float[Tensor, "*b"]:
     """
     if order == 0:
         return F.silu(x)
-    previous = x.sigmoid() if order == 1 else _sigmoid_derivative(x, order - 1)
-    return x * _sigmoid_derivative(x, order) + order * previous
+    if order == 1:
+        s = x.sigmoid()
+        return s * (1 + x * (1 - s))
+    return x * _sigmoid_derivative(x, order) + order * _sigmoid_derivative(x, order - 1)
 
 
 def identity(x: Float[Tensor, "*b"], *, order: int = 0) -> Float[Tensor, "*b"]:

@@ -270,7 +270,7 @@ def _place(
         held = (number >= 0) & (number < size)
         local = torch.where(held, local, torch.zeros_like(local))
         position = torch.where(held, position, torch.zeros_like(position))
-        flat = dense.scatter_add(0, position.flatten(), local.flatten())
+        dense = dense.scatter_add(0, position.flatten(), local.flatten())
     else:
-        flat = dense.scatter(0, position.flatten(), local.flatten())
-    return flat.view(*leading, size, inputs)
+        dense = dense.scatter(0, position.flatten(), local.flatten())
+    return dense.view(*leading, size, inputs)

@@ -6,7 +6,6 @@ cubic spline. The derivative is known in closed form, so x is enough.
 Axes: b any leading axes, i inputs, m functions per input.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,14 +19,14 @@ __all__ = ["basis_values"]
 
 
 def basis_values(
-    x: Float[Tensor, "*b i"], expansion: Expansion, tensors: Sequence[Tensor] = (), order: int = 0
+    expansion: Expansion, x: Float[Tensor, "*b i"], *tensors: Tensor, order: int = 0
 ) -> Float[Tensor, "*b m i"]:
     """The `order`-th derivative of every function, differentiable in x as often as wanted.
 
     Args:
-        x: where to evaluate.
         expansion: the family of functions.
-        tensors: what the family takes after x; not differentiated.
+        x: where to evaluate.
+        *tensors: what the family takes after x; not differentiated.
         order: of the derivative; 0 gives values.
     """
     # in a compiled graph the compiler decides what to keep
@@ -49,7 +48,7 @@ class _Values(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Any, ...]:
         x, *tensors = ctx.saved_tensors
-        slopes = basis_values(x, ctx.expansion, tensors, ctx.order + 1)
+        slopes = basis_values(ctx.expansion, x, *tensors, order=ctx.order + 1)
         return (None, None, (cotangent * slopes).sum(-2)) + (None,) * len(tensors)
 
     @staticmethod
