@@ -170,6 +170,17 @@ def test_other_dtypes_are_refused() -> None:
         layer(knots)(x.float(), weight)
 
 
+def test_values_outside_are_refused_where_they_can_be_seen() -> None:
+    x, weight, knots = (t.detach() for t in problem())
+    strict = Expansion.of("bspline", k=3, outside="error")
+    function = lambda x: basis_linear(x, weight, strict, (knots,))  # noqa: E731
+    for transformed in (function, vmap(function), grad(lambda x: function(x).sum())):
+        with pytest.raises(AllmlpError, match="needs inputs within the grid"):
+            transformed(9 + x)
+    # forward mode works on plain operations, which cannot stop at a value
+    assert vmap(jacfwd(function))(9 + x).shape == (7, 2, 3)
+
+
 def test_empty_batch() -> None:
     x, weight, knots = problem()
     y = layer(knots)(x[:0], weight)
