@@ -3,7 +3,8 @@ import torch
 from scipy.interpolate import BSpline
 from torch import Tensor
 
-from allmlp.ops.spline_grid import extend_grid, grid_points, spread_grid
+from allmlp.ops.bspline import extend_knots
+from allmlp.ops.spline_grid import grid_points, spread_grid
 from allmlp.ops.spline_transfer import (
     carry_gradient,
     fit_samples,
@@ -18,7 +19,7 @@ DEGREES = [0, 1, 2, 3, 4, 5]
 
 def knots(k: int, intervals: int = 5, inputs: int = 3) -> Tensor:
     grid = torch.rand(inputs, intervals + 1, dtype=torch.float64).add(0.2).cumsum(1)
-    return extend_grid(grid, k)
+    return extend_knots(grid, k)
 
 
 def points(knots: Tensor, k: int, count: int = 101) -> Tensor:
@@ -49,7 +50,7 @@ def test_bsplines_are_scipys(k: int) -> None:
 @pytest.mark.parametrize("k", DEGREES)
 def test_refinement_changes_nothing_on_the_grid(k: int, factor: int) -> None:
     t = knots(k)
-    finer = extend_grid(spread_grid(grid_points(t, k), 5 * factor), k)
+    finer = extend_knots(spread_grid(grid_points(t, k), 5 * factor), k)
     matrix = refinement_matrix(t, finer, k)
     coefficients = torch.randn(3, 5 + k, 2, dtype=torch.float64)
     x = points(t, k)[:, :-1] if k == 0 else points(t, k)
@@ -61,7 +62,7 @@ def test_refinement_changes_nothing_on_the_grid(k: int, factor: int) -> None:
 
 def test_doubling_a_uniform_cubic_is_the_binomial_mask() -> None:
     t, finer = (
-        extend_grid(torch.linspace(-1, 1, g + 1, dtype=torch.float64)[None], 3) for g in (5, 10)
+        extend_knots(torch.linspace(-1, 1, g + 1, dtype=torch.float64)[None], 3) for g in (5, 10)
     )
     matrix = refinement_matrix(t, finer, 3)[0]
     expected = torch.zeros(13, 8, dtype=torch.float64)
@@ -75,7 +76,7 @@ def test_doubling_a_uniform_cubic_is_the_binomial_mask() -> None:
 @pytest.mark.parametrize("k", DEGREES)
 def test_projection_onto_a_refinement_is_exact(k: int) -> None:
     t = knots(k)
-    finer = extend_grid(spread_grid(grid_points(t, k), 10), k)
+    finer = extend_knots(spread_grid(grid_points(t, k), 10), k)
     nodes, weights = quadrature(t, finer, k)
     projected = project_values(dense(nodes, t, k), nodes, weights, finer, k)
     # the Gram matrix of degree 5 has condition 1e5
@@ -84,7 +85,7 @@ def test_projection_onto_a_refinement_is_exact(k: int) -> None:
 
 def test_projection_solves_the_normal_equations() -> None:
     t = knots(3, 4)
-    other = extend_grid(spread_grid(grid_points(t, 3), 7), 3)
+    other = extend_knots(spread_grid(grid_points(t, 3), 7), 3)
     nodes, weights = quadrature(t, other, 3)
     values = torch.sin(nodes).unsqueeze(-1)
     found = project_values(values, nodes, weights, other, 3)
@@ -97,7 +98,7 @@ def test_projection_solves_the_normal_equations() -> None:
 def test_quadrature_integrates_products_of_shifted_splines() -> None:
     t = knots(3, 4, inputs=1)
     grid = grid_points(t, 3)
-    other = extend_grid(grid[:, :1] - 0.5 + torch.linspace(0, 4, 6, dtype=torch.float64), 3)
+    other = extend_knots(grid[:, :1] - 0.5 + torch.linspace(0, 4, 6, dtype=torch.float64), 3)
     nodes, weights = quadrature(t, other, 3)
     low, high = grid_points(other, 3)[0, [0, -1]]
     assert nodes.min() >= low
@@ -121,8 +122,8 @@ def test_sample_fit_is_the_smallest_of_many() -> None:
 def test_carried_gradient_is_the_one_by_the_new_coefficients() -> None:
     k, intervals = 3, 40
     grid = torch.linspace(-1, 1, intervals + 1, dtype=torch.float64)[None]
-    t = extend_grid(grid, k)
-    finer = extend_grid(spread_grid(grid, 2 * intervals), k)
+    t = extend_knots(grid, k)
+    finer = extend_knots(spread_grid(grid, 2 * intervals), k)
     x = points(t, k, 4001)
     density = torch.cos(2 * x) + 2  # dL/df at every point, smooth on the scale of the knots
     gradient, expected = (

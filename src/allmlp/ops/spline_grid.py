@@ -1,4 +1,4 @@
-"""Where the knots of a spline go: extension, refinement, and grids that follow data.
+"""Where the knots of a spline go: refined grids, and grids that follow data.
 
 Papers: Liu et al. 2024, arXiv:2404.19756, §2.4 (refinement) and appendix on grid updates; the rule
 for refined knots and the mixture of uniform and quantile grids are pykan's.
@@ -11,27 +11,10 @@ from torch import Tensor
 
 from allmlp.errors import AllmlpError, check_integers
 
-__all__ = ["MIN_GAP", "extend_grid", "grid_points", "quantile_grid", "spread_grid"]
+__all__ = ["MIN_GAP", "grid_points", "quantile_grid", "spread_grid"]
 
 # smallest distance of neighbouring grid points, as a share of their mean distance
 MIN_GAP = 1e-3
-
-
-def extend_grid(grid: Float[Tensor, "i points"], k: int) -> Float[Tensor, "i knots"]:
-    """Add k knots on each side, at the mean distance of the grid points.
-
-    Args:
-        grid: increasing grid points, g+1 for every input.
-        k: degree of the splines.
-
-    Example:
-        >>> extend_grid(torch.tensor([[0.0, 1.0, 4.0]]), 1).tolist()
-        [[-2.0, 0.0, 1.0, 4.0, 6.0]]
-    """
-    step = (grid[:, -1:] - grid[:, :1]) / (grid.shape[1] - 1)
-    outward = torch.arange(1, k + 1, dtype=grid.dtype, device=grid.device)
-    left = grid[:, :1] - step * outward.flip(0)
-    return torch.cat([left, grid, grid[:, -1:] + step * outward], dim=1)
 
 
 def grid_points(knots: Float[Tensor, "i knots"], k: int) -> Float[Tensor, "i points"]:
@@ -110,7 +93,11 @@ def quantile_grid(
     # one value, or values that differ by rounding alone
     resolution = torch.finfo(old.dtype).eps * intervals / MIN_GAP
     constant = high - low <= resolution * torch.maximum(low.abs(), high.abs())
-    return torch.where(constant, old, _keep_apart(grid))
+    grid = _keep_apart(grid)
+    # rounding must not leave the extreme samples outside
+    grid[:, 0] = torch.minimum(grid[:, 0], low[:, 0])
+    grid[:, -1] = torch.maximum(grid[:, -1], high[:, 0])
+    return torch.where(constant, old, grid)
 
 
 def _keep_apart(grid: Tensor) -> Tensor:
