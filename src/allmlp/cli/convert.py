@@ -42,12 +42,16 @@ def convert(
     from allmlp.zoo.stored import load_state, write_record, write_weights
 
     weights = read_weights(file, img_size)
+    if naming == "timm" and weights.family != "mixer":
+        raise AllmlpError(f"{file} holds a {weights.family}, for which timm has no names")
     model = build_model(weights.family, asdict(weights.config))
     load_state(model, weights.state, str(file))  # a damaged file is found before anything is made
     name = weights.name or name_of(weights.family, weights.config)
     for theirs, ours in weights.renamed:
         print(f"{theirs} -> {ours}" if theirs != ours else theirs)
     print(f"{file}: {len(weights.state)} tensors of {weights.format}, {name}")
+    for note in weights.notes:
+        print(f"note: {note}")
     to.mkdir(parents=True)
     if naming == "timm":
         write_weights(to, to_timm(weights.state))

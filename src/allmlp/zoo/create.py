@@ -9,7 +9,7 @@ from allmlp.errors import AllmlpError
 from allmlp.models.contract import VisionModel
 from allmlp.zoo.features import FeatureBackbone
 from allmlp.zoo.pretrained import Resize, build_pretrained, find_weights
-from allmlp.zoo.registry import build_model, variant_config, variant_name
+from allmlp.zoo.registry import build_vision_model, variant_config, variant_name
 
 __all__ = ["create_model"]
 
@@ -109,7 +109,7 @@ def create_model(
         if resize is not None:
             raise AllmlpError("resize= moves pretrained weights; pass pretrained= as well")
         family, config = variant_config(house)
-        model = build_model(family, {**asdict(config), **given})
+        model = build_vision_model(family, {**asdict(config), **given})
     if features_only:
         return FeatureBackbone(model, out_indices)
     if out_indices is not None:

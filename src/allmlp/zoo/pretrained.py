@@ -14,9 +14,15 @@ from allmlp.models.contract import VisionModel
 from allmlp.zoo.convert import convert_state
 from allmlp.zoo.download import fetch_hub, fetch_url
 from allmlp.zoo.records import WeightRecord, find_record
-from allmlp.zoo.registry import FAMILIES, build_model, config_fields, variant_config, variant_name
+from allmlp.zoo.registry import (
+    FAMILIES,
+    build_vision_model,
+    config_fields,
+    variant_config,
+    variant_name,
+)
 from allmlp.zoo.stored import RECORD, load_state, read_stored
-from allmlp.zoo.tensors import read_tensors
+from allmlp.zoo.tensors import read_settings, read_tensors
 
 __all__ = ["Resize", "Weights", "build_pretrained", "find_weights", "read_weights"]
 
@@ -36,6 +42,7 @@ class Weights:
     classes: tuple[str, ...] | None = None
     format: str = "allmlp"
     renamed: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def find_weights(model: str, pretrained: str | Path) -> Weights:
@@ -113,7 +120,7 @@ def build_pretrained(
     family, variant = variant_config(name)
     _require_same_sizes(name, family, variant, weights)
     fields = config_fields(family, given)
-    model_class = FAMILIES[family].model
+    model_class: Any = FAMILIES[family].model
     config, state = weights.config, dict(weights.state)
 
     new_size = fields.pop("img_size", config.img_size)
@@ -129,7 +136,7 @@ def build_pretrained(
         target = model_class.resize_config(config, new_size, resize)
     target = replace(target, **fields)
 
-    model = build_model(family, asdict(target))
+    model = build_vision_model(family, asdict(target))
     if target.img_size != config.img_size and resize is not None:
         state = model.resize_state(state, config, resize)
     if target.num_classes != config.num_classes:
@@ -154,7 +161,7 @@ def _require_same_sizes(name: str, family: str, variant: Any, weights: Weights) 
 
 
 def _from_file(path: Path, img_size: tuple[int, int] | None = None) -> Weights:
-    converted = convert_state(read_tensors(path), img_size)
+    converted = convert_state(read_tensors(path), img_size, read_settings(path))
     return Weights(
         source=str(path),
         family=converted.family,
@@ -162,6 +169,7 @@ def _from_file(path: Path, img_size: tuple[int, int] | None = None) -> Weights:
         state=converted.state,
         format=converted.format,
         renamed=converted.renamed,
+        notes=converted.notes,
     )
 
 

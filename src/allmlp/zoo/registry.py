@@ -4,19 +4,23 @@ An architecture file knows its sizes (`VARIANTS`) and not its name; this file kn
 """
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
+from torch import nn
+
 from allmlp.errors import AllmlpError, unknown_name
-from allmlp.models import mixer
+from allmlp.models import kan, mixer
 from allmlp.models.contract import VisionModel
+from allmlp.models.kan_config import KANConfig, as_tuples
 
 __all__ = [
     "ALIASES",
     "FAMILIES",
     "build_model",
+    "build_vision_model",
     "config_fields",
     "family_of",
     "list_models",
@@ -31,14 +35,18 @@ __all__ = [
 class Family:
     """One architecture: its classes, its named sizes and where it was published."""
 
-    model: type[VisionModel]
+    model: type[nn.Module]
     config: type[Any]
-    variants: Mapping[str, Any]
+    variants: Mapping[str, Any]  # of vision models; others have no named sizes
     paper: str
+    build: Callable[[Any], nn.Module]  # from a config
 
 
 FAMILIES: dict[str, Family] = {
-    "mixer": Family(mixer.Mixer, mixer.MixerConfig, mixer.VARIANTS, "arXiv:2105.01601"),
+    "mixer": Family(
+        mixer.Mixer, mixer.MixerConfig, mixer.VARIANTS, "arXiv:2105.01601", mixer.Mixer
+    ),
+    "kan": Family(kan.KAN, KANConfig, {}, "arXiv:2404.19756", kan.KAN.from_config),
 }
 
 # timm's names of the same sizes
@@ -83,7 +91,7 @@ def list_models(pattern: str = "*") -> list[str]:
     return sorted(fnmatch.filter(_variants(), pattern))
 
 
-def build_model(family: str, config: Mapping[str, Any]) -> VisionModel:
+def build_model(family: str, config: Mapping[str, Any]) -> nn.Module:
     """Build a model from the stored fields of its config (what `model.json` holds).
 
     Args:
@@ -94,7 +102,19 @@ def build_model(family: str, config: Mapping[str, Any]) -> VisionModel:
         AllmlpError: an unknown family or field, or sizes that do not fit.
     """
     parsed = parse_config(family, config)
-    return FAMILIES[family].model(parsed)
+    return FAMILIES[family].build(parsed)
+
+
+def build_vision_model(family: str, config: Mapping[str, Any]) -> VisionModel:
+    """As `build_model`, for families that take images.
+
+    Raises:
+        AllmlpError: as `build_model`; or a family that takes no images.
+    """
+    model = build_model(family, config)
+    if not isinstance(model, VisionModel):
+        raise AllmlpError(f"a {family} takes no images; load it with allmlp.zoo.load_model")
+    return model
 
 
 def parse_config(family: str, config: Mapping[str, Any]) -> Any:
@@ -117,9 +137,18 @@ def variant_config(name: str) -> tuple[str, Any]:
     return _variants()[variant_name(name)]
 
 
-def family_of(model: VisionModel) -> str:
-    """The family a model belongs to, by its class."""
-    return next(name for name, family in FAMILIES.items() if type(model) is family.model)
+def family_of(model: nn.Module) -> str:
+    """The family a model belongs to, by its class.
+
+    Raises:
+        AllmlpError: it belongs to none.
+    """
+    for name, family in FAMILIES.items():
+        if type(model) is family.model:
+            return name
+    raise AllmlpError(
+        f"a {type(model).__name__} is none of the zoo's models: {', '.join(FAMILIES)}"
+    )
 
 
 def name_of(family: str, config: Any) -> str:
@@ -142,7 +171,7 @@ def config_fields(family: str, given: Mapping[str, Any]) -> dict[str, Any]:
     for key in given:
         if key not in known:
             raise AllmlpError(unknown_name(f"{config.__name__} field", key, known))
-    clean = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+    clean: dict[str, Any] = as_tuples(dict(given))
     if isinstance(clean.get("img_size"), int):
         clean["img_size"] = (clean["img_size"], clean["img_size"])
     return clean

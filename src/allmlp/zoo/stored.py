@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from allmlp.data import Preprocess
 from allmlp.errors import AllmlpError
 from allmlp.files import replace_file, write_text
 from allmlp.layers.state import check_state
 from allmlp.models.contract import VisionModel
-from allmlp.zoo.registry import build_model, family_of, parse_config
+from allmlp.zoo.registry import build_vision_model, family_of, parse_config
 from allmlp.zoo.tensors import read_tensors
 
 __all__ = [
@@ -47,7 +47,7 @@ class ModelRecord:
 
     def build(self) -> VisionModel:
         """The model with fresh weights."""
-        return build_model(self.family, asdict(self.config))
+        return build_vision_model(self.family, asdict(self.config))
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class StoredModel:
     state: dict[str, Tensor]
 
     def build(self) -> VisionModel:
-        """The model with its weights.
+        """The vision model with its weights.
 
         Raises:
             AllmlpError: the two files do not fit together.
@@ -72,16 +72,17 @@ class StoredModel:
 def write_record(
     folder: Path,
     name: str,
-    model: VisionModel,
+    model: nn.Module,
     preprocess: Preprocess | None,
     classes: Sequence[str] | None,
 ) -> None:
     """Write `model.json`: enough to rebuild the model and to prepare its input."""
+    config: Any = model.config
     record = {
         "schema": SCHEMA,
         "name": name,
         "family": family_of(model),
-        "config": asdict(model.config),
+        "config": asdict(config),
         "preprocess": asdict(preprocess) if preprocess else None,
         "classes": list(classes) if classes else None,
     }
@@ -134,7 +135,7 @@ def read_stored(folder: Path) -> StoredModel:
     return StoredModel(str(weights), read_record(folder), read_tensors(weights))
 
 
-def load_state(model: VisionModel, state: Mapping[str, Tensor], source: str) -> None:
+def load_state(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     """Load a whole state dict, or say what is wrong with it.
 
     Raises:

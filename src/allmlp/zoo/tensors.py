@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from allmlp.errors import AllmlpError
 
-__all__ = ["read_tensors"]
+__all__ = ["read_settings", "read_tensors"]
 
 # where training scripts keep the state dict within what they save, most specific first
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "module")
@@ -48,6 +49,29 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"cannot read weights from {path}: {reason[:200]}; give an intact safetensors, npz or "
             "PyTorch state-dict file"
         ) from e
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """What the settings file beside a weight file says; empty without one.
+
+    pykan saves `NAME_config.yml` with `NAME_state`. Only plain YAML is read, no Python objects.
+
+    Raises:
+        AllmlpError: the file is damaged, or holds Python objects.
+    """
+    beside = path.with_name(path.stem.removesuffix("_state") + "_config.yml")
+    if not beside.is_file():
+        return {}
+    try:
+        settings = yaml.safe_load(beside.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as e:
+        raise AllmlpError(
+            f"cannot read {beside}: {str(e).splitlines()[0]}; it must be plain YAML. After "
+            "prune_input pykan writes a Python object as base_fun_name: put silu there"
+        ) from e
+    if not isinstance(settings, dict):
+        raise AllmlpError(f"{beside} must hold names and values, it holds {type(settings)}")
+    return settings
 
 
 def _read_npz(path: Path) -> dict[str, Tensor]:

@@ -6,22 +6,27 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from allmlp.errors import AllmlpError
-from allmlp.zoo.convert.format import Converted, Converter
+from allmlp.zoo.convert.efficient_kan import EFFICIENT_KAN
+from allmlp.zoo.convert.format import Converted, Converter, Settings
 from allmlp.zoo.convert.mixer import MIXER_FORMATS
+from allmlp.zoo.convert.pykan import PYKAN_FORMATS
 
 __all__ = ["CONVERTERS", "convert_state"]
 
-CONVERTERS: tuple[Converter, ...] = (*MIXER_FORMATS,)
+CONVERTERS: tuple[Converter, ...] = (*MIXER_FORMATS, *PYKAN_FORMATS, EFFICIENT_KAN)
 
 
 def convert_state(
-    state: Mapping[str, Tensor], img_size: tuple[int, int] | None = None
+    state: Mapping[str, Tensor],
+    img_size: tuple[int, int] | None = None,
+    settings: Settings | None = None,
 ) -> Converted:
     """Our tensors from somebody's state dict.
 
     Args:
         state: tensors by their keys; `module.` of a wrapped model is taken off.
         img_size: pixels (height, width), where the weights depend on it and are for no square.
+        settings: of a settings file beside the weights (pykan has one).
 
     Raises:
         AllmlpError: nobody's format that we know, or a damaged file of one.
@@ -29,7 +34,7 @@ def convert_state(
     bare = {re.sub(r"^(module|model)\.", "", key): tensor for key, tensor in state.items()}
     for converter in CONVERTERS:
         if converter.matches(bare):
-            return converter.convert(bare, img_size)
+            return converter.convert(bare, img_size, settings or {})
     known = ", ".join(f"{c.family} of {c.format}" for c in CONVERTERS)
     shown = ", ".join(list(bare)[:3]) + (", …" if len(bare) > 3 else "")
     raise AllmlpError(

@@ -8,9 +8,11 @@ from torch import Tensor
 
 from allmlp.errors import AllmlpError
 
-__all__ = ["Converted", "Converter", "Pulled", "State", "square_grid"]
+__all__ = ["Converted", "Converter", "Pulled", "Settings", "State", "square_grid"]
 
 State = dict[str, Tensor]
+# what a settings file beside the weights says
+Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +24,7 @@ class Converted:
     config: Any  # inferred from shapes; what shapes cannot tell follows the format's own code
     state: State
     renamed: tuple[tuple[str, str], ...]  # (their key, our key)
+    notes: tuple[str, ...] = ()  # what became another function, and by how much
 
 
 @runtime_checkable
@@ -42,12 +45,18 @@ class Converter(Protocol):
         """Whether the keys are this format's."""
         ...
 
-    def convert(self, state: Mapping[str, Tensor], img_size: tuple[int, int] | None) -> Converted:
+    def convert(
+        self,
+        state: Mapping[str, Tensor],
+        img_size: tuple[int, int] | None,
+        settings: Settings,
+    ) -> Converted:
         """Rename and transpose.
 
         Args:
             state: foreign tensors.
             img_size: pixels; needed only where the number of tokens does not tell (no square).
+            settings: of the format's own settings file, where it has one; empty without.
 
         Raises:
             AllmlpError: tensors are missing, left over, or of shapes that do not fit together.

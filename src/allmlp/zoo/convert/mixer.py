@@ -12,7 +12,7 @@ from torch import Tensor
 
 from allmlp.errors import AllmlpError
 from allmlp.models.mixer import MixerConfig
-from allmlp.zoo.convert.format import Converted, Pulled, State, square_grid
+from allmlp.zoo.convert.format import Converted, Pulled, Settings, State, square_grid
 
 __all__ = ["MIXER_FORMATS", "MixerFormat", "to_timm"]
 
@@ -48,7 +48,12 @@ class MixerFormat:
         first = self.parts["token_mlp.fc1"][0].format(i=self.first_block)
         return self.stem[0] in state and first in state
 
-    def convert(self, state: Mapping[str, Tensor], img_size: tuple[int, int] | None) -> Converted:
+    def convert(
+        self,
+        state: Mapping[str, Tensor],
+        img_size: tuple[int, int] | None,
+        settings: Settings,
+    ) -> Converted:
         """Rename, transpose and infer the sizes.
 
         Raises:
