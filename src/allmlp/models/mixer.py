@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
+from allmlp.errors import check_choice, check_integers, check_rates
 from allmlp.layers.channel_mlp import CHANNEL_MLPS, make_channel_mlp
 from allmlp.layers.drop_path import SCHEDULES, DropPath, drop_path_rates
 from allmlp.layers.grkan import Rational
@@ -25,6 +25,7 @@ from allmlp.layers.kan import KANLinear
 from allmlp.layers.mlp import TokenMlp
 from allmlp.layers.patch_stem import PatchStem, check_patches
 from allmlp.models.contract import VisionModel
+from allmlp.ops.blocks import block_numbers
 from allmlp.ops.resize import TokenMaps, interpolate_token_maps, tile_counts, tile_token_maps
 
 __all__ = ["VARIANTS", "Mixer", "MixerBlock", "MixerConfig"]
@@ -243,7 +244,7 @@ class Mixer(VisionModel):
             AllmlpError: a block number that does not exist, or an unknown format.
         """
         check_choice("output_fmt", output_fmt, ("NCHW", "NLC"))
-        wanted = _block_numbers(indices, len(self.blocks))
+        wanted = block_numbers(indices, len(self.blocks))
         x = self.stem(images)
         found: dict[int, Tensor] = {}
         for i, block in enumerate(self.blocks):
@@ -355,20 +356,6 @@ def _head(config: MixerConfig) -> nn.Module:
 def _zero_(head: nn.Module) -> None:
     for parameter in head.parameters():
         nn.init.zeros_(parameter)
-
-
-def _block_numbers(indices: int | Sequence[int] | None, depth: int) -> list[int]:
-    if indices is None:
-        indices = range(depth)
-    elif isinstance(indices, int):
-        indices = range(depth - indices, depth)
-    numbers = [i + depth if i < 0 else i for i in indices]
-    if not numbers or not all(0 <= i < depth for i in numbers):
-        raise AllmlpError(
-            f"indices must name blocks of a model of depth {depth}, got {list(indices)}; "
-            f"use numbers from {-depth} to {depth - 1}"
-        )
-    return numbers
 
 
 def _init_flax(module: nn.Linear | nn.Conv2d) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from allmlp.errors import AllmlpError, unknown_name
-from allmlp.models import kan, mixer
+from allmlp.models import image_kan, kan, mixer
 from allmlp.models.contract import VisionModel
 from allmlp.models.kan_config import KANConfig, as_tuples
 
@@ -47,6 +47,13 @@ FAMILIES: dict[str, Family] = {
         mixer.Mixer, mixer.MixerConfig, mixer.VARIANTS, "arXiv:2105.01601", mixer.Mixer
     ),
     "kan": Family(kan.KAN, KANConfig, {}, "arXiv:2404.19756", kan.KAN.from_config),
+    "image_kan": Family(
+        image_kan.ImageKAN,
+        image_kan.ImageKANConfig,
+        image_kan.VARIANTS,
+        "arXiv:2404.19756",
+        image_kan.ImageKAN,
+    ),
 }
 
 # timm's names of the same sizes
