@@ -18,6 +18,10 @@ from allmlp.layers.kan import KANLinear as KANLinear
 from allmlp.layers.kan_conv import KANConv1d as KANConv1d
 from allmlp.layers.kan_conv import KANConv2d as KANConv2d
 from allmlp.layers.kan_conv import KANConv3d as KANConv3d
+from allmlp.layers.kan_grid import adapt_layer as adapt_layer
+from allmlp.layers.kan_grid import refine_layer as refine_layer
+from allmlp.layers.kan_nodes import KANNodes as KANNodes
+from allmlp.layers.kan_symbolic import SymbolicEdges as SymbolicEdges
 from allmlp.layers.mlp import Mlp as Mlp
 from allmlp.layers.mlp import TokenMlp as TokenMlp
 from allmlp.layers.patch_stem import PatchStem as PatchStem
@@ -35,13 +39,17 @@ __all__ = [
     "KANConv2d",
     "KANConv3d",
     "KANLinear",
+    "KANNodes",
     "Mlp",
     "PatchStem",
     "PolynomialBasis",
     "Rational",
     "ReLUBumpBasis",
+    "SymbolicEdges",
     "TokenMlp",
+    "adapt_layer",
     "drop_path_rates",
     "make_basis",
     "make_channel_mlp",
+    "refine_layer",
 ]

@@ -9,6 +9,7 @@ from allmlp.ops.polynomial import polynomials as polynomials
 from allmlp.ops.radial import bumps as bumps
 from allmlp.ops.rational import rational_function as rational_function
 from allmlp.ops.relu_kan import relu_bumps as relu_bumps
+from allmlp.ops.symbolic import SymbolicFunction as SymbolicFunction
 from allmlp.ops.tokens import mix_tokens as mix_tokens
 from allmlp.ops.values import basis_values as basis_values
 
@@ -25,3 +26,4 @@ __all__ = [
     "rational_function",
     "relu_bumps",
 ]
+__all__ = ["SymbolicFunction", "linear_gelu", "mix_tokens"]

@@ -10,6 +10,7 @@ from allmlp.training.loop import NotFiniteError as NotFiniteError
 from allmlp.training.loop import StepReport as StepReport
 from allmlp.training.loop import Watcher as Watcher
 from allmlp.training.loop import evaluate as evaluate
+from allmlp.training.moments import carry_moments as carry_moments
 from allmlp.training.parallel import distribute as distribute
 from allmlp.training.parallel import model_state as model_state
 from allmlp.training.parameters import decay_groups as decay_groups
@@ -44,6 +45,7 @@ __all__ = [
     "Trace",
     "Watcher",
     "autocast_dtype",
+    "carry_moments",
     "choose_device",
     "decay_groups",
     "distribute",
