@@ -75,9 +75,10 @@ def _moved_splines(old: nn.Module, new: nn.Module) -> dict[str, tuple[BSplineBas
         if not (isinstance(layer, KANLinear) and isinstance(before, KANLinear)):
             continue
         mine, theirs = layer.basis, before.basis
-        if isinstance(mine, BSplineBasis) and isinstance(theirs, BSplineBasis):
-            if not torch.equal(mine.knots, theirs.knots):
-                moved[f"{name}.spline_weight".lstrip(".")] = (theirs, mine)
+        if not (isinstance(mine, BSplineBasis) and isinstance(theirs, BSplineBasis)):
+            continue
+        if not torch.equal(mine.knots, theirs.knots):
+            moved[f"{name}.spline_weight".lstrip(".")] = (theirs, mine)
     return moved
 
 

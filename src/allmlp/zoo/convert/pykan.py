@@ -95,7 +95,7 @@ class Pykan:
             symbolic=symbolic,
             options={"outside": "zero"},
         )
-        return Converted(self.format, self.family, config, pulled.ours, tuple(pulled.renamed))
+        return Converted(self.format, self.family, config, pulled.ours, _renamed(pulled))
 
 
 class OldPykan:
@@ -156,7 +156,7 @@ class OldPykan:
             options={"outside": "zero"},
         )
         return Converted(
-            self.format, self.family, config, pulled.ours, tuple(pulled.renamed), tuple(notes)
+            self.format, self.family, config, pulled.ours, _renamed(pulled), tuple(notes)
         )
 
 
@@ -209,6 +209,11 @@ def _symbolic_edges(
         factor = torch.stack([mask[s, i] for s, i in where])[:, None]
         pulled.ours[ours + "affine"] = torch.cat([rows[:, :2], rows[:, 2:] * factor], dim=1)
     return tuple(edges)
+
+
+def _renamed(pulled: Pulled) -> tuple[tuple[str, str], ...]:
+    left_out = "left out, it changes nothing"
+    return tuple((t, ours if ours in pulled.ours else left_out) for t, ours in pulled.renamed)
 
 
 def _by_edge(pulled: Pulled, theirs: str, ours: str, outputs: int) -> Tensor:
