@@ -68,6 +68,14 @@ def test_pykan_symbolic_edges(golden: Path) -> None:
     torch.testing.assert_close(build(converted)(x), y, rtol=0, atol=1e-12)
 
 
+def test_fast_kan(golden: Path) -> None:
+    state, x, y, config = read(golden / "kan_fastkan.safetensors")
+    converted = convert_state(state)
+    assert converted.format == "fast-kan"
+    assert list(converted.config.widths) == config["widths"]
+    torch.testing.assert_close(build(converted)(x), y, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", ["kan_efficient", "kan_efficient_quadratic"])
 def test_efficient_kan(golden: Path, name: str) -> None:
     state, x, y, config = read(golden / f"{name}.safetensors")

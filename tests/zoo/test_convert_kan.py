@@ -214,6 +214,76 @@ def test_a_quadratic_without_scaler(golden: Path) -> None:
     torch.testing.assert_close(model(x), y, rtol=0, atol=1e-12)
 
 
+def test_fast_kan_without_norm_and_base(golden: Path) -> None:
+    state, x, _ = foreign(golden, "fastkan")
+    bare = {k: t for k, t in state.items() if "rbf" in k or "spline_linear" in k}
+    converted = convert_state(bare)
+    assert (converted.config.norm, converted.config.base, converted.config.bias) == (
+        False,
+        None,
+        False,
+    )
+    model = KAN.from_config(converted.config).double()
+    model.load_state_dict(converted.state)
+    values = x
+    for layer in range(2):
+        grid = state[f"layers.{layer}.rbf.grid"]
+        bumps = torch.exp(-(((values[..., None] - grid) / (grid[1] - grid[0])) ** 2))
+        values = bumps.flatten(1) @ state[f"layers.{layer}.spline_linear.weight"].T
+    torch.testing.assert_close(model(x), values, rtol=1e-12, atol=1e-12)
+    bare["layers.1.spline_linear.weight"] = bare["layers.1.spline_linear.weight"][:, 1:]
+    with pytest.raises(AllmlpError, match="47 columns of weights, which is no multiple of its 8"):
+        convert_state(bare)
+
+
+def chebyshev(x: Tensor, coefficients: Tensor) -> Tensor:
+    orders = torch.arange(coefficients.shape[2], dtype=torch.float64)
+    waves = torch.cos(orders * torch.tanh(x)[..., None].acos())
+    return torch.einsum("bid,iod->bo", waves, coefficients)
+
+
+def fourier(x: Tensor, coefficients: Tensor, bias: Tensor) -> Tensor:
+    angles = x[..., None] * torch.arange(1, coefficients.shape[3] + 1)
+    waves = torch.stack([angles.cos(), angles.sin()])
+    return torch.einsum("sbig,soig->bo", waves, coefficients) + bias
+
+
+def test_cheby_kan_by_number_or_by_order() -> None:
+    first, second = (torch.randn(i, o, 6, dtype=torch.float64) for i, o in ((3, 4), (4, 2)))
+    x = torch.randn(7, 3, dtype=torch.float64)
+    expected = chebyshev(chebyshev(x, first), second)
+    numbered = {"net.10.cheby_coeffs": second, "net.9.cheby_coeffs": first}
+    numbered |= {"net.9.arange": torch.arange(6), "net.10.arange": torch.arange(6)}
+    for state in (numbered, {"z.cheby_coeffs": first, "a.cheby_coeffs": second}):
+        converted = convert_state(state)
+        assert (converted.format, converted.config.widths) == ("ChebyKAN", (3, 4, 2))
+        model = KAN.from_config(converted.config).double()
+        model.load_state_dict(converted.state)
+        torch.testing.assert_close(model(x), expected, rtol=1e-11, atol=1e-11)
+    with pytest.raises(AllmlpError, match="do not fit one behind the other"):
+        convert_state({"a.cheby_coeffs": first, "b.cheby_coeffs": second[:3]})
+    with pytest.raises(AllmlpError, match="1 tensors more"):  # the LayerNorm of its MNIST example
+        convert_state({"a.cheby_coeffs": first, "ln.weight": torch.ones(4)})
+    with pytest.raises(AllmlpError, match="has 3 axes, a.cheby_coeffs has 2"):
+        convert_state({"a.cheby_coeffs": first[0]})
+
+
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_fourier_kan(with_bias: bool) -> None:
+    first, second = (torch.randn(2, o, i, 5, dtype=torch.float64) for i, o in ((3, 4), (4, 2)))
+    biases = [torch.randn(1, o, dtype=torch.float64) * with_bias for o in (4, 2)]
+    x = torch.randn(7, 3, dtype=torch.float64)
+    state = {"fc1.fouriercoeffs": first, "fc2.fouriercoeffs": second}
+    if with_bias:
+        state |= {"fc1.bias": biases[0], "fc2.bias": biases[1]}
+    converted = convert_state(state)
+    assert (converted.format, converted.config.bias) == ("FourierKAN", with_bias)
+    model = KAN.from_config(converted.config).double()
+    model.load_state_dict(converted.state)
+    expected = fourier(fourier(x, first, biases[0]), second, biases[1])
+    torch.testing.assert_close(model(x), expected, rtol=1e-11, atol=1e-11)
+
+
 def test_damaged_files(golden: Path) -> None:
     def efficient() -> dict[str, Tensor]:
         return foreign(golden, "efficient")[0]

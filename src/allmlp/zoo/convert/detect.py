@@ -7,13 +7,21 @@ from torch import Tensor
 
 from allmlp.errors import AllmlpError
 from allmlp.zoo.convert.efficient_kan import EFFICIENT_KAN
+from allmlp.zoo.convert.fast_kan import FAST_KAN
 from allmlp.zoo.convert.format import Converted, Converter, Settings
 from allmlp.zoo.convert.mixer import MIXER_FORMATS
 from allmlp.zoo.convert.pykan import PYKAN_FORMATS
+from allmlp.zoo.convert.series_kan import SERIES_FORMATS
 
 __all__ = ["CONVERTERS", "convert_state"]
 
-CONVERTERS: tuple[Converter, ...] = (*MIXER_FORMATS, *PYKAN_FORMATS, EFFICIENT_KAN)
+CONVERTERS: tuple[Converter, ...] = (
+    *MIXER_FORMATS,
+    *PYKAN_FORMATS,
+    EFFICIENT_KAN,
+    FAST_KAN,
+    *SERIES_FORMATS,
+)
 
 
 def convert_state(

@@ -20,8 +20,9 @@ __all__ = ["FAST_KAN", "FastKAN"]
 
 
 class FastKAN:
-    """`layers.L`: `rbf.grid` (n), `spline_linear.weight` (o, i n), input-major; `base_linear` and
-    `layernorm`, each in all layers or in none.
+    """`layers.L`: `rbf.grid` (n), `spline_linear.weight` (o, i n), input-major.
+
+    `base_linear` and `layernorm` stand in all layers or in none.
     """
 
     format = "fast-kan"

@@ -7,6 +7,7 @@ Axes: i inputs, o outputs, d degree, g harmonics.
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -43,7 +44,7 @@ class ChebyKAN:
         """
         pulled = Pulled(self.format, state)
         shapes, degrees = [], []
-        layers = _in_order(self.format, state, "cheby_coeffs", outputs=1, inputs=0)
+        layers = _in_order(self.format, state, "cheby_coeffs", 3, outputs=1, inputs=0)
         for number, prefix in enumerate(layers):
             weight = pulled.take(
                 f"{prefix}cheby_coeffs",
@@ -87,7 +88,7 @@ class FourierKAN:
         """
         pulled = Pulled(self.format, state)
         shapes, frequencies = [], []
-        layers = _in_order(self.format, state, "fouriercoeffs", outputs=1, inputs=2)
+        layers = _in_order(self.format, state, "fouriercoeffs", 4, outputs=1, inputs=2)
         bias = f"{layers[0]}bias" in state
         for number, prefix in enumerate(layers):
             ours = f"layers.{number}.numeric."
@@ -120,23 +121,25 @@ def _is(key: str, name: str) -> bool:
 
 
 def _in_order(
-    format: str, state: Mapping[str, Tensor], name: str, *, outputs: int, inputs: int
+    format: str, state: Mapping[str, Tensor], name: str, ndim: int, *, outputs: int, inputs: int
 ) -> list[str]:
     """Prefixes of the layers such that each takes what the one before it gives."""
     found = [key for key in state if _is(key, name)]
-    ndim = max(outputs, inputs) + 2
-    if any(state[key].ndim != ndim for key in found):
-        raise AllmlpError(f"{name} of a {format} file has {ndim} axes; is this file of another code?")
+    for key in found:
+        if state[key].ndim != ndim:
+            raise AllmlpError(
+                f"{name} of {format} has {ndim} axes, {key} has {state[key].ndim}; the file is of "
+                "another code"
+            )
     # safetensors forgets the order of the file; then the names may know it: fc2 before fc10
-    by_name = sorted(found, key=lambda key: [int(t) if t.isdigit() else t for t in _parts(key)])
-    for order in (found, by_name):
+    for order in (found, sorted(found, key=_naturally)):
         shapes = [state[key].shape for key in order]
-        if all(a[outputs] == b[inputs] for a, b in zip(shapes, shapes[1:], strict=False)):
+        if all(a[outputs] == b[inputs] for a, b in pairwise(shapes)):
             return [key.removesuffix(name) for key in order]
     raise AllmlpError(
         f"the layers of this {format} file ({', '.join(found)}) do not fit one behind the other"
     )
 
 
-def _parts(key: str) -> list[str]:
-    return [part for part in re.split(r"(\d+)", key) if part]
+def _naturally(key: str) -> list[tuple[int, str]]:
+    return [(int(part) if part.isdigit() else -1, part) for part in re.split(r"(\d+)", key)]
