@@ -6,12 +6,12 @@ c' = T c: one matrix serves all outputs, and a scale or mask on an edge is not t
 Axes: i inputs, K = g+2k+1 knots, m = g+k coefficients, q quadrature nodes or samples.
 """
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from allmlp.errors import AllmlpError
+from allmlp.ops.quadrature import gauss_legendre
 from allmlp.ops.spline_grid import grid_points
 
 __all__ = [
@@ -114,11 +114,8 @@ def quadrature(
     mine, theirs = grid_points(knots, k), grid_points(other, k)
     inside = mine.clamp(theirs[:, :1], theirs[:, -1:])
     merged = torch.cat([inside, theirs], dim=1).sort(dim=1).values
-    roots, weights = np.polynomial.legendre.leggauss(k + 1)
-    half = (merged[:, 1:] - merged[:, :-1]).unsqueeze(-1) / 2
-    middle = (merged[:, 1:] + merged[:, :-1]).unsqueeze(-1) / 2
-    nodes = middle + half * torch.from_numpy(roots).to(half)
-    return nodes.flatten(1), (half * torch.from_numpy(weights).to(half)).flatten(1)
+    nodes, weights = gauss_legendre(merged, k + 1)
+    return nodes.T, weights.T
 
 
 def project_values(
