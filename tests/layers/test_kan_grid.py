@@ -159,3 +159,11 @@ def test_single_input_and_interval() -> None:
     assert (refine_layer(one, 1000)(x) - one(x)).abs().max() < 1e-12
     basis = BSplineBasis(1, grid=1).double()
     torch.testing.assert_close(change_matrix(basis, basis), torch.eye(4).double()[None])
+
+
+def test_inputs_beyond_one_part_are_projected_alike() -> None:
+    many = KANLinear(20, 1, grid=300).double()
+    matrix = change_matrix(many.basis, BSplineBasis(20, grid=450).double())
+    assert matrix.shape == (20, 453, 303)
+    # all inputs have the same knots, in whatever part they are
+    torch.testing.assert_close(matrix, matrix[:1].expand(20, -1, -1), rtol=0, atol=1e-12)

@@ -106,13 +106,23 @@ def change_matrix(
     knots, finer, k = old.knots.double(), new.knots.double(), old.k
     if samples is not None:
         x = samples.detach().double()
-        return fit_samples(_values(old, x), _values(new, x))
+        return fit_samples(_values(old, knots, x), _values(new, finer, x))
     if new.grid % old.grid == 0 and _holds(
         grid_points(knots, k), grid_points(finer, k), new.knots.dtype
     ):
         return refinement_matrix(knots, finer, k)
+    # as many inputs at once as fit into a quarter of a gigabyte
+    nodes = (k + 1) * (old.grid + new.grid + 1)
+    count = max(1, 2**25 // (nodes * (old.size + new.size)))
+    parts = [slice(start, start + count) for start in range(0, len(knots), count)]
+    return torch.cat([_projection(old, knots[part], finer[part], k) for part in parts])
+
+
+def _projection(
+    old: BSplineBasis, knots: Float[Tensor, "i t"], finer: Float[Tensor, "i t2"], k: int
+) -> Float[Tensor, "i m2 m"]:
     nodes, weights = quadrature(knots, finer, k)
-    return project_values(_values(old, nodes.T), nodes, weights, finer, k)
+    return project_values(_values(old, knots, nodes.T), nodes, weights, finer, k)
 
 
 def _on_knots(
@@ -132,13 +142,13 @@ def _on_knots(
     return moved
 
 
-def _values(basis: BSplineBasis, x: Float[Tensor, "q i"]) -> Float[Tensor, "i q m"]:
-    """Basis functions in float64; beyond a grid that forbids it, along the tangents."""
-    knots = basis.knots.double()
+def _values(
+    basis: BSplineBasis, knots: Float[Tensor, "i t"], x: Float[Tensor, "q i"]
+) -> Float[Tensor, "i q m"]:
+    """Basis functions on some of the inputs' knots; beyond a grid that forbids it, on tangents."""
     polynomials = None if basis.uniform else cell_polynomials(knots, basis.k)
     outside = "linear" if basis.outside == "error" else basis.outside
-    values = bspline_basis(x, knots, polynomials, k=basis.k, outside=outside)
-    return values.permute(2, 0, 1)
+    return bspline_basis(x, knots, polynomials, k=basis.k, outside=outside).permute(2, 0, 1)
 
 
 def _holds(old: Float[Tensor, "i r"], new: Float[Tensor, "i r2"], dtype: torch.dtype) -> bool:

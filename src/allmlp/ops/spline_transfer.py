@@ -7,52 +7,21 @@ Axes: i inputs, K = g+2k+1 knots, m = g+k coefficients, q quadrature nodes or sa
 """
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from allmlp.errors import AllmlpError
+from allmlp.ops.bspline import bspline_basis, cell_polynomials
 from allmlp.ops.quadrature import gauss_legendre
 from allmlp.ops.spline_grid import grid_points
 
 __all__ = [
     "carry_gradient",
     "fit_samples",
-    "nonzero_bsplines",
     "project_values",
     "quadrature",
     "refinement_matrix",
 ]
-
-
-def nonzero_bsplines(
-    x: Float[Tensor, "i q"], knots: Float[Tensor, "i knots"], k: int
-) -> tuple[Float[Tensor, "i q taps"], Int64[Tensor, "i q"]]:
-    """The k+1 B-splines that do not vanish at x, and the index of the first one.
-
-    Args:
-        x: points within the grid; others are evaluated by the polynomial of the nearest cell.
-        knots: increasing, with k beyond the grid on each side.
-        k: degree.
-
-    Source: de Boor 1978, A Practical Guide to Splines, chapter X, (8): the triangular scheme.
-    """
-    grid = grid_points(knots, k)
-    cell = torch.searchsorted(grid.contiguous(), x.contiguous(), right=True) - 1
-    first = cell.clamp(0, grid.shape[1] - 2)  # cell j of the grid carries splines j to j+k
-
-    def knot(offset: int) -> Tensor:
-        return knots.gather(1, first + offset)
-
-    values = [torch.ones_like(x)]
-    for degree in range(1, k + 1):
-        raised = [torch.zeros_like(x) for _ in range(degree + 1)]
-        for tap, value in enumerate(values):
-            left, right = knot(k + 1 + tap - degree), knot(k + 1 + tap)
-            part = value / (right - left)
-            raised[tap] = raised[tap] + (right - x) * part
-            raised[tap + 1] = raised[tap + 1] + (x - left) * part
-        values = raised
-    return torch.stack(values, dim=-1), first
 
 
 def refinement_matrix(
@@ -137,23 +106,15 @@ def project_values(
         knots: of the splines sought.
         k: their degree.
     """
-    basis, first = nonzero_bsplines(nodes, knots, k)
-    m, taps = knots.shape[1] - k - 1, torch.arange(k + 1, device=knots.device)
-    rows = first.unsqueeze(-1) + taps
+    polynomials = cell_polynomials(knots, k)
+    basis = bspline_basis(nodes.T, knots, polynomials, k=k, outside="clamp").permute(2, 0, 1)
     weighted = basis * weights.unsqueeze(-1)
-    right = values.new_zeros(values.shape[0], m, values.shape[2])
-    # bands[:, a, b] holds the integral of B_b B_{b+a}
+    # bands[:, a, j] is the integral of B_j B_{j+a}; there are no more than k + 1 that are not zero
+    m = basis.shape[2]
     bands = values.new_zeros(values.shape[0], k + 1, m)
-    for tap in range(k + 1):
-        index = rows[:, :, tap]
-        right.scatter_add_(
-            1,
-            index.unsqueeze(-1).expand(-1, -1, values.shape[2]),
-            weighted[:, :, tap, None] * values,
-        )
-        for above in range(k + 1 - tap):
-            bands[:, above].scatter_add_(1, index, weighted[:, :, tap] * basis[:, :, tap + above])
-    return _solve_banded(bands, right)
+    for a in range(min(k + 1, m)):
+        bands[:, a, : m - a] = (weighted[:, :, : m - a] * basis[:, :, a:]).sum(1)
+    return _solve_banded(bands, weighted.mT @ values)
 
 
 def _solve_banded(bands: Tensor, right: Tensor) -> Tensor:
