@@ -9,7 +9,7 @@ from scipy import special
 from torch import Tensor
 from torch.nn import functional as F
 
-from allmlp.ops.activation import identity, silu
+from allmlp.ops.activation import gelu, identity, silu
 from allmlp.ops.calculus import compose, gaussian_derivative, tanh_derivative
 from allmlp.ops.fourier import harmonics
 from allmlp.ops.outside import OUTSIDE
@@ -29,6 +29,7 @@ def column(*values: float) -> Tensor:
 CENTERS, WIDTHS = column(-1.0, 0.2, 1.1), column(0.4, 0.7, 0.5)
 FAMILIES = {
     "silu": lambda x, order: silu(x, order=order),
+    "gelu": lambda x, order: gelu(x, order=order),
     "identity": lambda x, order: identity(x, order=order),
     "tanh": tanh_derivative,
     "gaussian": gaussian_derivative,

@@ -3,13 +3,15 @@
 Axes: any.
 """
 
+import math
+
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from allmlp.ops.calculus import tanh_derivative
+from allmlp.ops.calculus import gaussian_derivative, tanh_derivative
 
-__all__ = ["ACTIVATIONS", "identity", "silu"]
+__all__ = ["ACTIVATIONS", "gelu", "identity", "silu"]
 
 
 def silu(x: Float[Tensor, "*b"], *, order: int = 0) -> Float[Tensor, "*b"]:
@@ -25,6 +27,17 @@ def silu(x: Float[Tensor, "*b"], *, order: int = 0) -> Float[Tensor, "*b"]:
     return x * _sigmoid_derivative(x, order) + order * _sigmoid_derivative(x, order - 1)
 
 
+def gelu(x: Float[Tensor, "*b"], *, order: int = 0) -> Float[Tensor, "*b"]:
+    """The `order`-th derivative of x Φ(x), Φ the normal distribution function (the erf form).
+
+    It is x Φ^(n) + n Φ^(n-1).
+    """
+    if order == 0:
+        return F.gelu(x)
+    previous = (1 + (x / math.sqrt(2)).erf()) / 2 if order == 1 else _normal(x, order - 1)
+    return x * _normal(x, order) + order * previous
+
+
 def identity(x: Float[Tensor, "*b"], *, order: int = 0) -> Float[Tensor, "*b"]:
     """The input itself, 1, and 0 from the second derivative on."""
     return x if order == 0 else x.new_full(x.shape, float(order == 1))
@@ -34,4 +47,9 @@ def _sigmoid_derivative(x: Tensor, order: int) -> Tensor:
     return tanh_derivative(x / 2, order) / 2 ** (order + 1)
 
 
-ACTIVATIONS = {"silu": silu, "identity": identity}
+def _normal(x: Tensor, order: int) -> Tensor:
+    # derivatives of Φ, from the first on
+    return gaussian_derivative(x, order - 1) / math.sqrt(2 * math.pi)
+
+
+ACTIVATIONS = {"silu": silu, "gelu": gelu, "identity": identity}

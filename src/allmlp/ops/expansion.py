@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from allmlp.errors import check_choice
-from allmlp.ops.activation import identity, silu
+from allmlp.ops.activation import gelu, identity, silu
 from allmlp.ops.bspline import bspline_basis
 from allmlp.ops.fourier import harmonics
 from allmlp.ops.polynomial import polynomials
@@ -37,6 +37,7 @@ FAMILIES: dict[str, Callable[..., Tensor]] = {
     "bspline": bspline_basis,
     "bumps": bumps,
     "fourier": harmonics,
+    "gelu": _alone(gelu),
     "identity": _alone(identity),
     "polynomials": polynomials,
     "relu_bumps": relu_bumps,
