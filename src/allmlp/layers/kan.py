@@ -38,7 +38,7 @@ class KANLinear(nn.Module):
         in_features: i.
         out_features: o.
         basis: a name (`layers.BASES`) or a finished `Basis`.
-        base: `silu`, `identity`, or None for no base branch.
+        base: `silu`, `gelu`, `identity`, or None for no base branch.
         bias: add one number to every output.
         scale: keep a trainable factor per edge before the spline branch (the paper's w_s), instead
             of folding it into `spline_weight`.

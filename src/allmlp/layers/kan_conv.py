@@ -192,7 +192,7 @@ class KANConv2d(_KANConv):
         groups: blocks of channels that do not mix.
         basis: a name (`layers.BASES`) or a finished `Basis` for c inputs; channels have the
             functions, positions share them.
-        base: `silu`, `identity`, or None for no base branch.
+        base: `silu`, `gelu`, `identity`, or None for no base branch.
         bias: add one number to every output channel.
         pad: `input`: padded pixels have the value 0 and contribute phi(0); `basis`: zeros are put
             around the expanded channels and contribute 0, the order of torch-conv-kan.

@@ -89,7 +89,7 @@ class KAN(nn.Module):
             `outside` says otherwise. `out_of_grid` tells how much lies there, `update_grid` moves
             grids to data.
         basis: a name of `layers.BASES`.
-        base: the fixed function beside the splines: `silu`, `identity`, or None.
+        base: the fixed function beside the splines: `silu`, `gelu`, `identity`, or None.
         norm: LayerNorm of what each basis sees, as in FastKAN.
         bias: one number for every sum.
         scale: keep a trainable factor per edge before the splines.

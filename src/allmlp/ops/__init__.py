@@ -15,6 +15,7 @@ from allmlp.ops.values import basis_values as basis_values
 
 __all__ = [
     "Expansion",
+    "SymbolicFunction",
     "basis_linear",
     "basis_values",
     "bspline_basis",
@@ -26,4 +27,3 @@ __all__ = [
     "rational_function",
     "relu_bumps",
 ]
-__all__ = ["SymbolicFunction", "linear_gelu", "mix_tokens"]

@@ -9,6 +9,7 @@ from allmlp.errors import AllmlpError
 from allmlp.zoo.convert.efficient_kan import EFFICIENT_KAN
 from allmlp.zoo.convert.fast_kan import FAST_KAN
 from allmlp.zoo.convert.format import Converted, Converter, Settings
+from allmlp.zoo.convert.kan_parts import KAN_PARTS
 from allmlp.zoo.convert.mixer import MIXER_FORMATS
 from allmlp.zoo.convert.pykan import PYKAN_FORMATS
 from allmlp.zoo.convert.series_kan import SERIES_FORMATS
@@ -21,6 +22,7 @@ CONVERTERS: tuple[Converter, ...] = (
     EFFICIENT_KAN,
     FAST_KAN,
     *SERIES_FORMATS,
+    KAN_PARTS,
 )
 
 
