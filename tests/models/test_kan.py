@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError
+from allmlp.layers.bases import BASES
 from allmlp.models.kan import KAN
 from allmlp.models.kan_config import KANConfig
 from allmlp.ops.symbolic import SymbolicFunction
@@ -96,6 +97,40 @@ def test_parameter_formula(widths: list[Any], options: dict[str, Any]) -> None:
         options = {"symbolic": [(0, 0, 0, "sin")]}
     model = KAN(widths, **options)
     assert model.count_parameters() == sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize("basis", BASES)
+def test_every_basis(basis: str) -> None:
+    model = KAN([3, 4, 2], basis=basis)
+    assert model.count_parameters() == sum(p.numel() for p in model.parameters())
+    small = model.keep(inputs=[0, 2], nodes={1: [1, 3]})
+    again = KAN.from_config(small.config)
+    again.load_state_dict(small.state_dict())
+    x = torch.randn(5, 3)
+    y = small(x)
+    assert torch.isfinite(y).all()
+    assert torch.equal(again(x), y)
+    only = model.layers[0].numeric.basis(x)[:, :, [0, 2]]
+    torch.testing.assert_close(small.layers[0].numeric.basis(x[:, [0, 2]]), only)
+    if basis != "bspline":
+        with pytest.raises(AllmlpError, match="only B-splines have a grid to change"):
+            model.refine(10)
+
+
+def test_what_a_basis_itself_trains_is_counted_and_kept() -> None:
+    model = KAN([3, 4, 2], basis="rbf", size=5, trainable=True)
+    assert model.count_parameters() == 3 * 4 * 6 + 4 * 2 * 6 + 2 * 5 * (3 + 4)
+    assert model.count_parameters() == sum(p.numel() for p in model.parameters())
+    small = model.keep(inputs=[0, 2])
+    centers = model.layers[0].numeric.basis.centers
+    assert torch.equal(small.layers[0].numeric.basis.centers, centers[:, [0, 2]])
+
+
+def test_options_that_a_basis_lacks() -> None:
+    with pytest.raises(AllmlpError, match="'chebyshev' has no grid; its options are degree"):
+        KAN([2, 1], basis="chebyshev", grid=7)
+    with pytest.raises(AllmlpError, match="unknown option of the basis 'rbf' 'bump'"):
+        KAN([2, 1], basis="rbf", bump="switch")
 
 
 def test_parameter_formula_by_hand() -> None:

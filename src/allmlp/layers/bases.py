@@ -11,7 +11,7 @@ from allmlp.layers.bspline import BSplineBasis
 from allmlp.layers.bump_basis import BumpBasis, ReLUBumpBasis
 from allmlp.layers.global_basis import FourierBasis, PolynomialBasis
 
-__all__ = ["BASES", "make_basis"]
+__all__ = ["BASES", "make_basis", "option_names"]
 
 BASES: dict[str, Callable[..., Basis]] = {
     "bspline": BSplineBasis,  # k=1 is the linear spline
@@ -59,10 +59,20 @@ def make_basis(basis: str | Basis, in_features: int, **options: Any) -> Basis:
             )
         return basis
     check_choice("basis", basis, BASES)
-    make = BASES[basis]
-    fixed = make.keywords if isinstance(make, partial) else {}
-    known = [n for n in inspect.signature(make).parameters if n not in ("in_features", *fixed)]
+    known = option_names(basis)
     for name in options:
         if name not in known:
             raise AllmlpError(unknown_name(f"option of the basis {basis!r}", name, known))
-    return make(in_features, **options)
+    return BASES[basis](in_features, **options)
+
+
+def option_names(basis: str) -> list[str]:
+    """The options of a basis by its name.
+
+    Example:
+        >>> option_names("bspline")
+        ['grid', 'k', 'grid_range', 'outside']
+    """
+    make = BASES[basis]
+    fixed = make.keywords if isinstance(make, partial) else {}
+    return [n for n in inspect.signature(make).parameters if n not in ("in_features", *fixed)]

@@ -262,11 +262,11 @@ class KAN(nn.Module):
             AllmlpError: another basis than B-splines, or no positive number.
         """
         refined = self._copy()
-        refined.config = replace(self.config, grid=grid)
         seen = None if samples is None else self.forward_intermediates(samples)
         for number, layer in enumerate(refined._each()):
             points = None if seen is None else _rows(layer, seen[f"layers.{number}.input"])
             layer.numeric = refine_layer(layer.numeric, grid, samples=points)
+        refined.config = replace(self.config, grid=grid)
         return refined
 
     @torch.no_grad()

@@ -3,14 +3,13 @@
 Axes: i columns of the input, s subnodes, n nodes, m functions per edge.
 """
 
-import inspect
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
 
 from allmlp.errors import AllmlpError, check_choice, check_integers
-from allmlp.layers.bases import BASES, make_basis
+from allmlp.layers.bases import BASES, make_basis, option_names
 
 __all__ = ["KANConfig", "as_tuples"]
 
@@ -113,7 +112,7 @@ class KANConfig:
             AllmlpError: the basis lacks an option; one of grid, k and grid_range that it lacks may
                 stay at its default.
         """
-        known = inspect.signature(BASES[self.basis]).parameters
+        known = option_names(self.basis)
         chosen = dict(self.options)
         defaults = {f.name: f.default for f in fields(self)}
         for name in _GRID_OPTIONS:
@@ -121,8 +120,7 @@ class KANConfig:
                 chosen[name] = getattr(self, name)
             elif getattr(self, name) != defaults[name]:
                 raise AllmlpError(
-                    f"the basis {self.basis!r} has no {name}; its options are "
-                    f"{', '.join(n for n in known if n != 'in_features')}"
+                    f"the basis {self.basis!r} has no {name}; its options are {', '.join(known)}"
                 )
         return chosen
 
