@@ -112,7 +112,7 @@ def change_matrix(
     ):
         return refinement_matrix(knots, finer, k)
     # as many inputs at once as fit into a quarter of a gigabyte
-    nodes = (k + 1) * (old.grid + new.grid + 1)
+    nodes = (k + 1) * (old.knots.shape[1] + new.grid)
     count = max(1, 2**25 // (nodes * (old.size + new.size)))
     parts = [slice(start, start + count) for start in range(0, len(knots), count)]
     return torch.cat([_projection(old, knots[part], finer[part], k) for part in parts])

@@ -294,7 +294,8 @@ class KAN(nn.Module):
             outside the grid before and after.
 
         Raises:
-            AllmlpError: another basis than B-splines, or data that are empty or not finite.
+            AllmlpError: another basis than B-splines, data that are empty or not finite, or beyond
+                a grid that forbids it (`outside="error"`).
         """
         moved = self._copy()
         changes = []

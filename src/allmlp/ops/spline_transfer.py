@@ -69,8 +69,8 @@ def quadrature(
 ) -> tuple[Float[Tensor, "i q"], Float[Tensor, "i q"]]:
     """Nodes and weights that integrate products of two splines exactly over the grid of `other`.
 
-    k+1 Gauss-Legendre points for every interval between neighbouring points of either grid; outside
-    of its own grid the first spline is a polynomial of degree k at most.
+    k+1 Gauss-Legendre points for every interval between a knot of the one, beyond its grid too
+    (where it may run down to zero, or go on as a polynomial), or a grid point of the other.
 
     Args:
         knots: of the one spline.
@@ -80,9 +80,9 @@ def quadrature(
     Returns:
         (i, q) nodes and weights. Weights of empty intervals are 0.
     """
-    mine, theirs = grid_points(knots, k), grid_points(other, k)
-    inside = mine.clamp(theirs[:, :1], theirs[:, -1:])
-    merged = torch.cat([inside, theirs], dim=1).sort(dim=1).values
+    grid = grid_points(other, k)
+    inside = knots.clamp(grid[:, :1], grid[:, -1:])
+    merged = torch.cat([inside, grid], dim=1).sort(dim=1).values
     nodes, weights = gauss_legendre(merged, k + 1)
     return nodes.T, weights.T
 
