@@ -95,6 +95,8 @@ def test_any_leading_axes() -> None:
 def test_parameter_formula(widths: list[Any], options: dict[str, Any]) -> None:
     if widths == [1, 1] and "symbolic" in options:
         options = {"symbolic": [(0, 0, 0, "sin")]}
+    if widths == [1, 1] and "norm" in options:
+        options = {**options, "norm": False}
     model = KAN(widths, **options)
     assert model.count_parameters() == sum(p.numel() for p in model.parameters())
 
@@ -289,6 +291,7 @@ def test_wrong_last_axis() -> None:
         ({"widths": [2, 1], "grid_range": (1, 1)}, "low < high"),
         ({"widths": [2, 1], "symbolic": [(1, 0, 0, "sin")]}, "1 layers has no symbolic edge in 1"),
         ({"widths": [2, 1], "symbolic": [(0, 2, 0, "sin")]}, "no edge from input 2"),
+        ({"widths": [1, 3], "norm": True}, "LayerNorm of one number is zero"),
         ({"widths": [2, 1], "in_features": 1}, "in_features of at least 2, got 1"),
     ],
 )

@@ -104,6 +104,18 @@ def test_edges_are_masked_and_formulas_removed() -> None:
     assert twice.layers[0].numeric.mask[2].tolist() == [1, 1, 0]
 
 
+def test_with_a_norm_edges_can_go_but_nodes_cannot() -> None:
+    model = KAN([3, 2, 1], norm=True)
+    nn.init.normal_(model.layers[0].numeric.norm.weight)
+    stay = torch.tensor([[True, False, True], [True, True, True]])
+    small = model.keep(edges={0: stay})
+    x = torch.randn(5, 3)
+    by_hand = model.keep()
+    by_hand.layers[0].numeric.spline_weight.data[0, :, 1] = 0
+    by_hand.layers[0].numeric.base_weight.data[0, 1] = 0
+    torch.testing.assert_close(small(x), by_hand(x))
+
+
 def test_adapted_knots_go_with_their_inputs() -> None:
     model = net().update_grid(inputs(300) ** 3).model
     small = model.keep(inputs=[1, 3])

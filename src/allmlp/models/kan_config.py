@@ -55,6 +55,11 @@ class KANConfig:
             sums, products = self.sums_and_products(place)
             check_integers("KAN", minimum=0, sums=sums, products=products)
             check_integers("KAN", minimum=1, width=sums + products)
+        if self.norm and any(self.width(place) == 1 for place in range(self.depth)):
+            raise AllmlpError(
+                "norm=True makes a layer of one input constant: LayerNorm of one number is zero; "
+                f"leave norm out for widths {self.widths}"
+            )
         if isinstance(self.mult_arity, int):
             check_integers("KAN", minimum=2, mult_arity=self.mult_arity)
         for place in range(1, len(self.widths)):
