@@ -68,6 +68,28 @@ def test_pykan_symbolic_edges(golden: Path) -> None:
     torch.testing.assert_close(build(converted)(x), y, rtol=0, atol=1e-12)
 
 
+def test_pykan_grid_update_and_refinement_at_samples(golden: Path) -> None:
+    with safe_open(golden / "kan_pykan_grids.safetensors", "pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    models = {}
+    for name in ("before", "updated", "refined"):
+        state = {k.removeprefix(f"{name}/"): t for k, t in tensors.items() if k.startswith(name)}
+        models[name] = build(convert_state(state, settings={"symbolic_enabled": False}))
+    x = tensors["input"]
+    update = models["before"].update_grid(x, uniform_share=0.02, refit="samples")
+    ours = {"updated": update.model, "refined": models["updated"].refine(10, samples=x)}
+    for name, model in ours.items():
+        for mine, theirs in zip(model.layers, models[name].layers, strict=True):
+            close = {"rtol": 0, "atol": 1e-12}
+            torch.testing.assert_close(
+                mine.numeric.basis.knots, theirs.numeric.basis.knots, **close
+            )
+            torch.testing.assert_close(
+                mine.numeric.spline_weight, theirs.numeric.spline_weight, **close
+            )
+        torch.testing.assert_close(model(x), models[name](x), rtol=0, atol=1e-12)
+
+
 def test_fast_kan(golden: Path) -> None:
     state, x, y, config = read(golden / "kan_fastkan.safetensors")
     converted = convert_state(state)
