@@ -29,6 +29,8 @@ __all__ = ["REFITS", "Refit", "adapt_layer", "change_matrix", "refine_layer"]
 
 Refit = Literal["projection", "samples"]
 REFITS = ("projection", "samples")
+# of a projection's basis values: a quarter of a gigabyte
+_NUMBERS_AT_ONCE = 2**25
 
 
 def refine_layer(
@@ -111,9 +113,8 @@ def change_matrix(
         grid_points(knots, k), grid_points(finer, k), new.knots.dtype
     ):
         return refinement_matrix(knots, finer, k)
-    # as many inputs at once as fit into a quarter of a gigabyte
     nodes = (k + 1) * (old.knots.shape[1] + new.grid)
-    count = max(1, 2**25 // (nodes * (old.size + new.size)))
+    count = max(1, _NUMBERS_AT_ONCE // (nodes * (old.size + new.size)))
     parts = [slice(start, start + count) for start in range(0, len(knots), count)]
     return torch.cat([_projection(old, knots[part], finer[part], k) for part in parts])
 
