@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ def _no_grad() -> Iterator[None]:
         yield
 
 
-def layer(k: int = 3, outside: str = "linear", **options: object) -> KANLinear:
+def layer(k: int = 3, outside: str = "linear", **options: Any) -> Any:
     made = KANLinear(3, 4, grid=5, k=k, outside=outside, scale=True, mask=True, **options).double()
     for parameter in made.parameters():
         nn.init.normal_(parameter)
@@ -53,7 +54,7 @@ def test_tails_of_zero_mode_become_shorter() -> None:
 
 
 def test_adaptive_knots_double_exactly_too() -> None:
-    adapted = adapt_layer(layer(), inside() ** 3)
+    adapted: Any = adapt_layer(layer(), inside() ** 3)
     assert not adapted.basis.uniform
     x = inside() ** 3
     x = x.clamp(adapted.basis.grid_range()[0], adapted.basis.grid_range()[1])
@@ -102,7 +103,7 @@ def test_ties_and_constants_survive() -> None:
     x = inside(100)
     x[:, 0] = x[:, 0].clamp(min=0)  # what a ReLU leaves
     x[:, 1] = 0.3
-    new = adapt_layer(old, x, uniform_share=0.0)
+    new: Any = adapt_layer(old, x, uniform_share=0.0)
     assert (new.basis.knots.diff(dim=1) > 0).all()
     # those of the old layer were built in float32
     torch.testing.assert_close(new.basis.knots[1], old.basis.knots[1], rtol=0, atol=1e-6)

@@ -21,7 +21,7 @@ FULL: dict[str, Any] = {
 }
 
 
-def full(**changes: Any) -> KAN:
+def full(**changes: Any) -> Any:
     """A KAN with everything: [3, [2, 2], 2], products of two and of three, symbolic edges."""
     model = KAN([3, [2, 2], 2], **{**FULL, **changes}).double()
     for parameter in model.parameters():
@@ -104,7 +104,7 @@ def test_parameter_formula(widths: list[Any], options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("basis", BASES)
 def test_every_basis(basis: str) -> None:
-    model = KAN([3, 4, 2], basis=basis)
+    model: Any = KAN([3, 4, 2], basis=basis)
     assert model.count_parameters() == sum(p.numel() for p in model.parameters())
     small = model.keep(inputs=[0, 2], nodes={1: [1, 3]})
     again = KAN.from_config(small.config)
@@ -121,7 +121,7 @@ def test_every_basis(basis: str) -> None:
 
 
 def test_what_a_basis_itself_trains_is_counted_and_kept() -> None:
-    model = KAN([3, 4, 2], basis="rbf", size=5, trainable=True)
+    model: Any = KAN([3, 4, 2], basis="rbf", size=5, trainable=True)
     assert model.count_parameters() == 3 * 4 * 6 + 4 * 2 * 6 + 2 * 5 * (3 + 4)
     assert model.count_parameters() == sum(p.numel() for p in model.parameters())
     small = model.keep(inputs=[0, 2])

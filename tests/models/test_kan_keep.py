@@ -8,7 +8,7 @@ from allmlp.errors import AllmlpError
 from allmlp.models.kan import KAN
 
 
-def net(**options: Any) -> KAN:
+def net(**options: Any) -> Any:
     model = KAN(
         [4, [2, 3], 3, 2],
         grid=3,
@@ -105,7 +105,7 @@ def test_edges_are_masked_and_formulas_removed() -> None:
 
 
 def test_with_a_norm_edges_can_go_but_nodes_cannot() -> None:
-    model = KAN([3, 2, 1], norm=True)
+    model: Any = KAN([3, 2, 1], norm=True)
     nn.init.normal_(model.layers[0].numeric.norm.weight)
     stay = torch.tensor([[True, False, True], [True, True, True]])
     small = model.keep(edges={0: stay})

@@ -162,7 +162,7 @@ def test_trivial_masks_and_affine_maps_are_left_out(golden: Path) -> None:
         False,
         (),
     )
-    model = KAN.from_config(converted.config).double()
+    model: Any = KAN.from_config(converted.config).double()
     model.load_state_dict(converted.state)
     state["act_fun.1.mask"][0, 1] = 0.0
     masked = convert_state(state)
