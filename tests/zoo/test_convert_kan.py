@@ -102,7 +102,11 @@ def recursion(x: Tensor, grid: Tensor, k: int) -> Tensor:
 def test_a_pykan_checkpoint_with_its_settings(golden: Path, tmp_path: Path) -> None:
     path = pykan_checkpoint(golden, tmp_path)
     _, x, y = foreign(golden, "pykan_symbolic")
+    files, random_state = sorted(tmp_path.iterdir()), torch.get_rng_state()
     model = load_model(path)
+    assert torch.equal(torch.get_rng_state(), random_state)
+    assert torch.get_default_dtype() == torch.float32
+    assert sorted(tmp_path.iterdir()) == files
     assert isinstance(model, KAN)
     torch.testing.assert_close(model(x), y, rtol=0, atol=1e-12)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from allmlp.errors import AllmlpError
@@ -50,10 +51,12 @@ def load_model(path: str | Path, *, functions: Iterable[SymbolicFunction] = ()) 
         AllmlpError: nothing is there, it is damaged, or of no known network.
     """
     weights = read_weights(Path(path))
-    if weights.family == "kan":
-        model: nn.Module = KAN.from_config(weights.config, functions)
-    else:
-        model = build_model(weights.family, asdict(weights.config))
+    # weights are drawn and thrown away: from a copy of the caller's random state
+    with torch.random.fork_rng(devices=[]):
+        if weights.family == "kan":
+            model: nn.Module = KAN.from_config(weights.config, functions)
+        else:
+            model = build_model(weights.family, asdict(weights.config))
     dtypes = {t.dtype for t in weights.state.values() if t.is_floating_point()}
     if len(dtypes) == 1:
         model.to(dtypes.pop())
