@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from allmlp.data import ImageSet, Preprocess, Warp, epoch_generator, iterate_batches
+from allmlp.data import ImageSet, Preprocess, Warp, iterate_batches
 
 PLAIN = Preprocess(img_size=(2, 2), in_chans=1, mean=(0.0,), std=(1 / 255,))
 
@@ -54,8 +54,3 @@ def test_a_warp_does_not_depend_on_the_batch(batch_size: int) -> None:
 
     torch.testing.assert_close(warped(batch_size), warped(4))
     assert not torch.equal(warped(4), PLAIN.normalize(data.images))
-
-
-def test_generators_of_different_purposes_differ() -> None:
-    a, b = (torch.rand(3, generator=epoch_generator(0, 0, p)) for p in ("order", "warp"))
-    assert not torch.equal(a, b)

@@ -5,6 +5,8 @@ from allmlp.data.batches import Padding as Padding
 from allmlp.data.batches import epoch_generator as epoch_generator
 from allmlp.data.batches import iterate_batches as iterate_batches
 from allmlp.data.batches import iterate_shares as iterate_shares
+from allmlp.data.batches import iterate_batches as iterate_batches
+from allmlp.data.draws import epoch_generator as epoch_generator
 from allmlp.data.image_files import ImageFiles as ImageFiles
 from allmlp.data.image_set import ImageSet as ImageSet
 from allmlp.data.preprocess import Preprocess as Preprocess
@@ -15,6 +17,7 @@ from allmlp.data.split import Splits as Splits
 from allmlp.data.stream import BrokenImages as BrokenImages
 from allmlp.data.stream import ImageStream as ImageStream
 from allmlp.data.stream import prepare as prepare
+from allmlp.data.warp import Warp as Warp
 
 __all__ = [
     "SOURCES",

@@ -3,7 +3,6 @@
 Axes: b batch, c channels, h w pixels.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,24 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from allmlp.data.augment import Warp, warp_images
+from allmlp.data.draws import epoch_generator
 from allmlp.data.image_set import ImageSet
 from allmlp.data.preprocess import Preprocess
 from allmlp.data.stream import ImageStream
+from allmlp.data.warp import Warp, warp_images
 
-__all__ = ["Padding", "epoch_generator", "iterate_batches", "iterate_shares"]
-
-
-def epoch_generator(seed: int, epoch: int, purpose: str) -> torch.Generator:
-    """A generator on the CPU that depends on these three and on nothing that ran before.
-
-    Example:
-        >>> first, again = (epoch_generator(0, 3, "order") for _ in range(2))
-        >>> torch.equal(torch.randperm(9, generator=first), torch.randperm(9, generator=again))
-        True
-    """
-    digest = hashlib.blake2b(f"{seed}/{epoch}/{purpose}".encode(), digest_size=8).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest, "little"))
+__all__ = ["iterate_batches"]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allmlp.data import Warp
-from allmlp.data.augment import warp_images
+from allmlp.data.warp import warp_images
 from allmlp.errors import AllmlpError
 
 offset = st.integers(-4, 4)

@@ -1,4 +1,4 @@
-"""Augmentation of whole batches, as tensor operations on bytes.
+"""Moving, turning and scaling whole batches, as tensor operations on bytes.
 
 Axes: n images, b batch, c channels, h w pixels.
 """
