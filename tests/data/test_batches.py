@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from allmlp.data import ImageSet, Preprocess, Warp, iterate_batches
+from allmlp.data import Augment, ImageSet, Preprocess, Warp, iterate_batches
 
 PLAIN = Preprocess(img_size=(2, 2), in_chans=1, mean=(0.0,), std=(1 / 255,))
 
@@ -48,7 +48,9 @@ def test_a_warp_does_not_depend_on_the_batch(batch_size: int) -> None:
     )
 
     def warped(size: int) -> torch.Tensor:
-        batches = list(iterate_batches(data, PLAIN, size, shuffle=(0, 0), warp=WARP))
+        batches = list(
+            iterate_batches(data, PLAIN, size, shuffle=(0, 0), augment=Augment(warp=WARP))
+        )
         images, ys = torch.cat([x for x, _ in batches]), torch.cat([y for _, y in batches])
         return images[ys.argsort()]
 

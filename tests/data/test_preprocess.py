@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from allmlp.data import ImageSet, Preprocess, load_source
-from allmlp.data.preprocess import INTERPOLATIONS
+from allmlp.data.preprocess import INTERPOLATIONS, to_tensor
 from allmlp.errors import AllmlpError
 
 GREY = Preprocess(img_size=(4, 6), in_chans=1, mean=(0.25,), std=(0.5,))
@@ -188,6 +188,69 @@ def test_every_orientation_is_as_pillow_turns_it(
     upright = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
     difference = read.decode_bytes(content).int() - read.convert(upright).int()
     assert difference.abs().max() <= 1  # rounding: turned before or after resampling
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
+def test_a_box_is_chosen_in_the_upright_image(
+    orientation: int, kind: str, encode: Callable[..., bytes]
+) -> None:
+    # red grows downwards, green to the right, in the upright image
+    down, right = np.mgrid[0:48, 0:32]
+    upright = np.stack([5 * down, 7 * right, 0 * down], axis=2).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned = Image.fromarray(upright).transpose(UNDO[orientation]) if orientation > 1 else None
+    content = encode(turned or Image.fromarray(upright), kind, exif=exif)
+    asked = []
+
+    def choose(size: tuple[int, int]) -> tuple[int, int, int, int]:
+        asked.append(size)
+        return 0, 0, 36, 12  # tall, and at a corner
+
+    pixels = to_tensor(plain((18, 6)).decode_picture(content, choose)).float()
+    assert set(asked) == {(48, 32)}
+    # 36 of 48 rows and 12 of 32 columns, however the file has them
+    assert pixels[0, -1].mean() - pixels[0, 0].mean() == pytest.approx(5 * 34, abs=12)
+    assert pixels[1, :, -1].mean() - pixels[1, :, 0].mean() == pytest.approx(7 * 10, abs=12)
+
+
+UNDO = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+def test_a_chosen_box_is_what_pillow_scales(encode: Callable[..., bytes]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    chosen = plain((16, 20)).decode_picture(encode(noise), lambda size: (3, 7, 30, 41))
+    expected = Image.fromarray(noise).resize(
+        (20, 16), Image.Resampling.BILINEAR, box=(7, 3, 7 + 41, 3 + 30)
+    )
+    assert np.array_equal(np.asarray(chosen), np.asarray(expected))
+    whole = plain((40, 60)).decode_picture(encode(noise), lambda size: (0, 0, *size))
+    assert np.array_equal(np.asarray(whole), noise)
+
+
+@pytest.mark.parametrize("box", [(0, 0, 600, 800), (100, 300, 400, 333), (599, 0, 1, 800)])
+def test_chosen_boxes_of_drafted_jpegs(
+    box: tuple[int, int, int, int], encode: Callable[..., bytes]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    picture = Image.fromarray(noise).resize((800, 600), Image.Resampling.BICUBIC)
+    top, left, height, width = box
+    scaled = plain((28, 28)).decode_picture(encode(picture, "JPEG", quality=95), lambda size: box)
+    expected = picture.resize(
+        (28, 28), Image.Resampling.BILINEAR, box=(left, top, left + width, top + height)
+    )
+    difference = np.asarray(scaled).astype(int) - np.asarray(expected).astype(int)
+    # JPEG's own loss and the draft's
+    assert np.abs(difference).mean() < 4
 
 
 def test_of_several_frames_the_first(encode: Callable[..., bytes]) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from allmlp.data import (
+    Augment,
     BrokenImages,
     ImageFiles,
     ImageSet,
@@ -47,7 +48,13 @@ def test_memory_and_streams_by_any_number_of_workers_are_alike(files: ImageFiles
         torch.manual_seed(workers)  # a stream must neither use nor move the global state
         before = torch.get_rng_state()
         batches = list(
-            iterate_batches(images, COLOUR, 7, shuffle=(0, 3), warp=Warp(shift=2.0, rotate=10.0))
+            iterate_batches(
+                images,
+                COLOUR,
+                7,
+                shuffle=(0, 3),
+                augment=Augment(warp=Warp(shift=2.0, rotate=10.0)),
+            )
         )
         assert torch.equal(torch.get_rng_state(), before)
         return batches

@@ -5,10 +5,22 @@ from allmlp.data.batches import Padding as Padding
 from allmlp.data.batches import epoch_generator as epoch_generator
 from allmlp.data.batches import iterate_batches as iterate_batches
 from allmlp.data.batches import iterate_shares as iterate_shares
+from allmlp.data.augment import Augment as Augment
+from allmlp.data.batches import Padding as Padding
 from allmlp.data.batches import iterate_batches as iterate_batches
+from allmlp.data.batches import iterate_shares as iterate_shares
+from allmlp.data.crop import ResizedCrop as ResizedCrop
 from allmlp.data.draws import epoch_generator as epoch_generator
+from allmlp.data.erase import Erasing as Erasing
 from allmlp.data.image_files import ImageFiles as ImageFiles
 from allmlp.data.image_set import ImageSet as ImageSet
+from allmlp.data.mix import Mix as Mix
+from allmlp.data.order import balanced_order as balanced_order
+from allmlp.data.order import repeated_order as repeated_order
+from allmlp.data.order import shuffled_order as shuffled_order
+from allmlp.data.policies import AutoAugment as AutoAugment
+from allmlp.data.policies import RandAugment as RandAugment
+from allmlp.data.policies import TrivialAugment as TrivialAugment
 from allmlp.data.preprocess import Preprocess as Preprocess
 from allmlp.data.sources import SOURCES as SOURCES
 from allmlp.data.sources import load_source as load_source
@@ -16,23 +28,43 @@ from allmlp.data.sources import source_stem as source_stem
 from allmlp.data.split import Splits as Splits
 from allmlp.data.stream import BrokenImages as BrokenImages
 from allmlp.data.stream import ImageStream as ImageStream
+from allmlp.data.stream import choose_workers as choose_workers
 from allmlp.data.stream import prepare as prepare
+from allmlp.data.views import five_crops as five_crops
+from allmlp.data.views import predict_views as predict_views
+from allmlp.data.views import random_crops as random_crops
+from allmlp.data.views import with_flips as with_flips
 from allmlp.data.warp import Warp as Warp
 
 __all__ = [
     "SOURCES",
+    "Augment",
+    "AutoAugment",
     "BrokenImages",
+    "Erasing",
     "ImageFiles",
     "ImageSet",
     "ImageStream",
+    "Mix",
     "Padding",
     "Preprocess",
+    "RandAugment",
+    "ResizedCrop",
     "Splits",
+    "TrivialAugment",
     "Warp",
+    "balanced_order",
+    "choose_workers",
     "epoch_generator",
+    "five_crops",
     "iterate_batches",
     "iterate_shares",
     "load_source",
+    "predict_views",
     "prepare",
+    "random_crops",
+    "repeated_order",
+    "shuffled_order",
     "source_stem",
+    "with_flips",
 ]

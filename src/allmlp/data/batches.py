@@ -1,6 +1,6 @@
-"""Batches of images, in an order that is a function of seed and epoch.
+"""Batches of images: read, augmented, normalised, mixed.
 
-Axes: b batch, c channels, h w pixels.
+Axes: b batch, c channels, h w pixels, k classes, m visits.
 """
 
 from collections.abc import Iterator
@@ -8,15 +8,28 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 
-from allmlp.data.draws import epoch_generator
+from allmlp.data.augment import Augment, EpochAugment
 from allmlp.data.image_set import ImageSet
+from allmlp.data.order import shuffled_order
+from allmlp.data.pictures import read_edited
 from allmlp.data.preprocess import Preprocess
 from allmlp.data.stream import ImageStream
-from allmlp.data.warp import Warp, warp_images
 
-__all__ = ["iterate_batches"]
+__all__ = ["Padding", "iterate_batches", "iterate_shares"]
+
+
+@dataclass(frozen=True)
+class Padding:
+    """A batch that keeps a process in step with the others and counts for nothing.
+
+    Stands where a process has no example of its own: the last batch of an epoch may have fewer
+    examples than there are processes, or every image of a share may be unreadable.
+    """
+
+    batch: Any  # of the form of a real one, with at least one example
 
 
 @dataclass(frozen=True)
@@ -36,19 +49,36 @@ def iterate_batches(
     batch_size: int,
     *,
     shuffle: tuple[int, int] | None = None,
-    warp: Warp | None = None,
+    order: Int64[Tensor, " m"] | None = None,
+    augment: Augment | None = None,
+    workers: int = 0,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield normalised images (b, c, h, w) and labels (b,), every intact example once.
+
+    With `augment.mix` labels are weights of all classes (b, k) that sum to 1.
 
     Args:
         data: in memory or streamed, on the device that the batches shall be on.
         preprocess: the normalisation.
         batch_size: b; the last batch holds what remains.
-        shuffle: (seed, epoch) of a random order; None keeps the order of the data.
-        warp: with `shuffle`, move, turn and scale the images at random. What happens to an image
-            depends on seed, epoch and its index, not on its batch.
+        shuffle: (seed, epoch) of a random order, and of what is drawn for `augment`; None keeps the
+            order of the data.
+        order: with `shuffle`, the visits of this epoch in another order: see `allmlp.data.order`.
+            None visits every image once.
+        augment: with `shuffle`, vary the images at random. What happens to an image depends on
+            seed, epoch and visit, not on its batch.
+        workers: processes that edit single pictures of data in memory, if `augment` has a policy;
+            0 edits here. A stream has its own. Changes no result.
     """
-    batches = iterate_shares(data, preprocess, batch_size, shuffle=shuffle, warp=warp)
+    batches = iterate_shares(
+        data,
+        preprocess,
+        batch_size,
+        shuffle=shuffle,
+        order=order,
+        augment=augment,
+        workers=workers,
+    )
     return (batch for batch in batches if not isinstance(batch, Padding))
 
 
@@ -58,21 +88,26 @@ def iterate_shares(
     batch_size: int,
     *,
     shuffle: tuple[int, int] | None = None,
-    warp: Warp | None = None,
+    order: Int64[Tensor, " m"] | None = None,
+    augment: Augment | None = None,
+    workers: int = 0,
     start: int = 0,
     rank: int = 0,
     size: int = 1,
 ) -> Iterator[tuple[Tensor, Tensor] | Padding]:
     """As `iterate_batches`, from a batch on, and of every batch the part of one process.
 
-    The processes together see exactly the batches that one alone would see.
+    The processes together see exactly the images that one alone would see, varied in the same way.
+    Only mixing pairs images within a process, with one weight and one box for all.
 
     Args:
         data: in memory or streamed, on the device that the batches shall be on.
         preprocess: the normalisation.
         batch_size: examples of all processes together.
         shuffle: (seed, epoch) of a random order, as there.
-        warp: of the images, as there.
+        order: of the visits, as there.
+        augment: of the images, as there.
+        workers: as there.
         start: batches to leave out, which a resumed epoch has seen already.
         rank: which part is taken.
         size: number of parts.
@@ -80,28 +115,41 @@ def iterate_shares(
     Yields:
         One item for each batch, whatever is broken in it.
     """
-    count = len(data)
-    order = torch.arange(count)
-    warps = None
-    if shuffle is not None:
-        order = torch.randperm(count, generator=epoch_generator(*shuffle, "order"))
-        if warp:
-            warps = warp.draw(count, epoch_generator(*shuffle, "warp"))
+    epoch = None
+    if shuffle is None:
+        order = torch.arange(len(data))
+    else:
+        if order is None:
+            order = shuffled_order(len(data), *shuffle)
+        visits = max(len(data), int(order.max()) + 1) if len(order) else 0
+        epoch = EpochAugment(augment or Augment(), *shuffle, visits, preprocess.mean)
     shares = [batch.tensor_split(size)[rank] for batch in order.split(batch_size)[start:]]
+    edit = epoch.edit(files=isinstance(data, ImageStream)) if epoch else None
     # begun here and not with the first batch: whoever restores random states afterwards finds them
     # untouched by the start of workers
-    read = data.read(shares)
-    return _finish(read, preprocess, warps)
+    if isinstance(data, ImageStream):
+        read = data.read(shares, edit)
+    else:
+        read = data.read(shares) if edit is None else read_edited(data, shares, edit, workers)
+    return _finish(read, preprocess, epoch, len(data.classes), start, cropped=edit is not None)
 
 
 def _finish(
-    read: Iterator[tuple[Tensor, Tensor, Tensor]], preprocess: Preprocess, warps: Tensor | None
+    read: Iterator[tuple[Tensor, Tensor, Tensor]],
+    preprocess: Preprocess,
+    epoch: EpochAugment | None,
+    num_classes: int,
+    start: int,
+    *,
+    cropped: bool,
 ) -> Iterator[tuple[Tensor, Tensor] | Padding]:
-    for chosen, images, labels in read:
-        if len(chosen) == 0:
-            blank = images.new_zeros(1, *images.shape[1:])
-            yield Padding((preprocess.normalize(blank), labels.new_zeros(1)))
-            continue
-        if warps is not None:
-            images = warp_images(images, warps[chosen])
-        yield preprocess.normalize(images), labels
+    for number, (visits, images, labels) in enumerate(read, start):
+        if nothing := len(visits) == 0:
+            visits = torch.zeros(1, dtype=torch.int64)
+            images, labels = images.new_zeros(1, *images.shape[1:]), labels.new_zeros(1)
+        if epoch is not None:
+            images = epoch.change(images, visits, cropped=cropped)
+        batch = preprocess.normalize(images), labels
+        if epoch is not None:
+            batch = epoch.mix(*batch, num_classes, number)
+        yield Padding(batch) if nothing else batch

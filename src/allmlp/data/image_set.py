@@ -39,10 +39,14 @@ class ImageSet:
         return ImageSet(self.images.to(device), self.labels.to(device), self.classes)
 
     def read(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """For each batch of positions: the positions, images as bytes, and labels."""
-        for chosen in batches:
-            index = chosen.to(self.images.device)
-            yield chosen, self.images[index], self.labels[index]
+        """For each batch of visits (b,): the visits, images as bytes, and labels.
+
+        A visit is the position of an image, plus the number of images for every earlier visit of
+        the same in an epoch.
+        """
+        for visits in batches:
+            index = (visits % len(self)).to(self.images.device)
+            yield visits, self.images[index], self.labels[index]
 
     def resize(self, img_size: tuple[int, int]) -> "ImageSet":
         """The same set at another size (height, width), by antialiased bilinear interpolation."""

@@ -16,9 +16,10 @@ from jaxtyping import Float, UInt8
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from allmlp.data.boxes import Box
 from allmlp.errors import AllmlpError, check_choice
 
-__all__ = ["INTERPOLATIONS", "Preprocess", "open_image"]
+__all__ = ["INTERPOLATIONS", "Preprocess", "open_image", "to_tensor"]
 
 INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST,
@@ -33,6 +34,9 @@ _MODES = {1: "L", 3: "RGB"}
 
 # what shows through transparent pixels; white is what most viewers and paper show
 _BACKGROUND = "white"
+
+# what the decoder can scale; the latter is what many cameras write
+_DRAFTABLE = ("JPEG", "MPO")
 
 # EXIF's tag, and what brings each of its values upright
 _ORIENTATION = 0x0112
@@ -115,7 +119,47 @@ class Preprocess:
         Raises:
             AllmlpError: no image that Pillow can read; the message is the bare reason.
         """
-        return self.convert(open_image(data, self._draft))
+        return to_tensor(self.decode_picture(data))
+
+    def decode_picture(
+        self, data: bytes, choose: Callable[[tuple[int, int]], Box] | None = None
+    ) -> Image.Image:
+        """The same as a Pillow image, grey or RGB.
+
+        Args:
+            data: the content of an image file.
+            choose: tells which box of the upright image is scaled to the model's size, given its
+                height and width; None takes the centre.
+
+        Raises:
+            AllmlpError: as `decode_bytes`.
+        """
+        shares = None  # of the header's size: a JPEG may be decoded at another one
+
+        def before_loading(header: Image.Image) -> None:
+            nonlocal shares
+            self._check_channels()
+            if header.format not in _DRAFTABLE:
+                return
+            shorter = self.crop * min(header.size)
+            if choose is not None:
+                left, top, right, bottom = _chosen_box(header, choose)
+                shorter = min(right - left, bottom - top)
+                width, height = header.size
+                shares = left / width, top / height, right / width, bottom / height
+            self._draft(header, shorter)
+
+        image = open_image(data, before_loading)
+        if choose is None:
+            return self._scale(image, None)
+        if shares is None:
+            return self._scale(image, _chosen_box(image, choose))
+        left, top, right, bottom = shares
+        width, height = image.size
+        return self._scale(
+            image,
+            (left * width, top * height, min(right * width, width), min(bottom * height, height)),
+        )
 
     def convert(self, image: Image.Image) -> UInt8[Tensor, "c h w"]:
         """The same for an image that Pillow already holds.
@@ -128,32 +172,43 @@ class Preprocess:
                 could be scaled to bytes.
         """
         self._check_channels()
+        return to_tensor(self._scale(image, None))
+
+    def _scale(
+        self, image: Image.Image, box: tuple[float, float, float, float] | None
+    ) -> Image.Image:
+        """Part of an image at the model's size, upright, in its channels.
+
+        Args:
+            image: as its file has it.
+            box: left, top, right and bottom in pixels; None is the centre.
+        """
         image = _resizable(image)
-        orientation = image.getexif().get(_ORIENTATION, 1)
+        orientation = _orientation(image)
         height, width = self.img_size
         if orientation in _ON_ITS_SIDE:
             height, width = width, height
-        box = _centre_box(image.size, (width, height), self.crop)
-        method = INTERPOLATIONS[self.interpolation]
-        if image.size != (width, height) or self.crop < 1:
-            image = image.resize((width, height), method, box=box)
+        if box is None:
+            box = _centre_box(image.size, (width, height), self.crop)
+        if image.size != (width, height) or box != (0, 0, width, height):
+            image = image.resize((width, height), INTERPOLATIONS[self.interpolation], box=box)
         if orientation in _UPRIGHT:  # the small image, which is cheaper to turn
             image = image.transpose(_UPRIGHT[orientation])
-        pixels = np.array(_flatten(image, _MODES[self.in_chans]))
-        return torch.from_numpy(pixels).reshape(*self.img_size, -1).permute(2, 0, 1)
+        return _flatten(image, _MODES[self.in_chans])
 
-    def _draft(self, image: Image.Image) -> None:
+    def _draft(self, image: Image.Image, shorter: float) -> None:
         """Let the JPEG decoder scale by 1/2, 1/4 or 1/8 while at least twice the size remains.
 
         Four to eight times as fast on photographs; what is left is resampled as usual.
+
+        Args:
+            image: not loaded yet.
+            shorter: pixels, the shorter side of the box that is shown.
         """
-        self._check_channels()
-        if image.format not in ("JPEG", "MPO"):  # the latter is what many cameras write
-            return
-        # orientation is not known yet: the longer side of the target is safe for both
-        side = 2 * max(self.img_size) / self.crop
-        if min(image.size) >= 2 * side:
-            scale = side / min(image.size)
+        # orientation may turn it: the longer side of the target is safe for both
+        side = 2 * max(self.img_size)
+        if shorter >= 2 * side:
+            scale = side / shorter
             image.draft(None, (math.ceil(scale * image.width), math.ceil(scale * image.height)))
 
     def _check_channels(self) -> None:
@@ -191,6 +246,30 @@ def open_image(
     except Exception as e:
         raise AllmlpError(f"{e}" or type(e).__name__) from e
     return image
+
+
+def to_tensor(picture: Image.Image) -> UInt8[Tensor, "c h w"]:
+    """The pixels of a grey or RGB picture."""
+    pixels = np.array(picture)
+    return torch.from_numpy(pixels).reshape(picture.height, picture.width, -1).permute(2, 0, 1)
+
+
+def _orientation(image: Image.Image) -> int:
+    return int(image.getexif().get(_ORIENTATION, 1))
+
+
+def _chosen_box(
+    image: Image.Image, choose: Callable[[tuple[int, int]], Box]
+) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of the chosen box, as the file has it."""
+    width, height = image.size
+    if _orientation(image) in _ON_ITS_SIDE:
+        # A box of the upright image with its axes exchanged. Some orientations mirror it as well,
+        # which does not matter: mirrored places are equally likely.
+        left, top, wide, tall = choose((width, height))
+    else:
+        top, left, tall, wide = choose((height, width))
+    return float(left), float(top), float(left + wide), float(top + tall)
 
 
 def _centre_box(

@@ -11,19 +11,20 @@ import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from allmlp.data.image_files import ImageFiles
 from allmlp.data.image_set import ImageSet
-from allmlp.data.preprocess import Preprocess
+from allmlp.data.pictures import Item, PictureEdit, load_pictures
+from allmlp.data.preprocess import Preprocess, to_tensor
 from allmlp.data.split import Images
 from allmlp.errors import AllmlpError, listing
 
-__all__ = ["BrokenImages", "ImageStream", "prepare"]
+__all__ = ["BrokenImages", "ImageStream", "choose_workers", "prepare"]
 
 # of 224 pixels square: the mean of as many images is within 0.01 of that of all
 _SAMPLED = 2000
@@ -107,32 +108,34 @@ class ImageStream:
         """The same stream with its batches on `device`."""
         return replace(self, device=device)
 
-    def read(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """For each batch of positions: those of intact images, the images as bytes, and labels.
+    def read(
+        self, batches: Sequence[Tensor], edit: PictureEdit | None = None
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """For each batch of visits: those that are intact, images as bytes, and labels.
 
-        The workers start at once, not with the first batch. A batch of broken images alone is
-        empty.
+        A visit is the position of an image, plus the number of images for every earlier visit of
+        the same in an epoch. The workers start at once, not with the first batch. A batch of broken
+        images alone is empty.
+
+        Args:
+            batches: visits (b,).
+            edit: what happens to each picture when it is decoded.
 
         Raises:
             AllmlpError: too many broken images.
         """
-        loader = DataLoader(
-            _Decoder(self.files, self.preprocess),
-            batch_sampler=[batch.tolist() for batch in batches],
-            num_workers=self.workers,
-            collate_fn=partial(_collate, (self.preprocess.in_chans, *self.preprocess.img_size)),
-            worker_init_fn=_leave_signals_to_the_parent,
-            # or the loader would draw from torch's global state
-            generator=torch.Generator(),
-        )
-        return self._labelled(iter(loader))
+        files = _Decoded(self.files, self.preprocess, edit)
+        shape = (self.preprocess.in_chans, *self.preprocess.img_size)
+        return self._labelled(load_pictures(files, batches, shape, self.workers))
 
-    def _labelled(self, decoded: Iterator[Any]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        for chosen, images, broken in decoded:
+    def _labelled(
+        self, loaded: Iterator[tuple[Tensor, Tensor, list[tuple[str, str]]]]
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        for visits, images, broken in loaded:
             for name, reason in broken:
                 self.broken.add(name, reason)
-            labels = self.files.labels[chosen]
-            yield chosen, images.to(self.device), labels.to(self.device)
+            labels = self.files.labels[visits % len(self)]
+            yield visits, images.to(self.device), labels.to(self.device)
 
 
 def prepare(
@@ -158,14 +161,19 @@ def prepare(
     """
     if isinstance(images, ImageSet):
         return images.resize(preprocess.img_size)
-    if workers is None:
-        # starting processes takes as long as decoding a hundred photographs
-        workers = min(8, _cores()) if len(images) > 500 else 0
-    stream = ImageStream(images, preprocess, workers, broken)
+    stream = ImageStream(images, preprocess, choose_workers(workers, len(images)), broken)
     height, width = preprocess.img_size
     if len(images) * preprocess.in_chans * height * width > cache_gib * 2**30:
         return stream
     return _decode_all(stream)
+
+
+def choose_workers(workers: int | None, count: int) -> int:
+    """As asked, or one for each core, 8 at most, and none for a few images."""
+    if workers is not None:
+        return workers
+    # starting processes takes as long as decoding a hundred photographs
+    return min(8, _cores()) if count > 500 else 0
 
 
 def _decode_all(stream: ImageStream) -> ImageSet:
@@ -182,44 +190,30 @@ def _decode_all(stream: ImageStream) -> ImageSet:
     return ImageSet(pixels, stream.labels[intact], stream.classes)
 
 
-class _Decoder(Dataset[tuple[int, Tensor | None, tuple[str, str] | None]]):
-    """Position to decoded image, or to the name and reason of a broken one."""
-
-    def __init__(self, files: ImageFiles, preprocess: Preprocess):
+class _Decoded(Dataset[Item]):
+    def __init__(self, files: ImageFiles, preprocess: Preprocess, edit: PictureEdit | None):
         self.files = files
         self.preprocess = preprocess
+        self.edit = edit
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, index: int) -> tuple[int, Tensor | None, tuple[str, str] | None]:
-        name = self.files.names[index]
+    def __getitem__(self, visit: int) -> Item:
+        name = self.files.names[visit % len(self.files)]
         try:
-            return index, self.preprocess.decode_bytes(self.files.reader.read(name)), None
+            return visit, to_tensor(self._picture(self.files.reader.read(name), visit)), None
         except AllmlpError as e:
-            return index, None, (name, str(e))
+            return visit, None, (name, str(e))
         except OSError as e:
-            return index, None, (name, e.strerror or str(e))
+            return visit, None, (name, e.strerror or str(e))
 
-
-def _collate(
-    shape: tuple[int, int, int],
-    items: list[tuple[int, Tensor | None, tuple[str, str] | None]],
-) -> tuple[Tensor, Tensor, list[tuple[str, str]]]:
-    """Positions and images of the intact ones, and the broken ones."""
-    intact = [(index, image) for index, image, _ in items if image is not None]
-    broken = [reason for _, _, reason in items if reason is not None]
-    chosen = torch.tensor([index for index, _ in intact], dtype=torch.int64)
-    images = [image for _, image in intact]
-    stacked = torch.stack(images) if images else torch.empty(0, *shape, dtype=torch.uint8)
-    return chosen, stacked, broken
-
-
-def _leave_signals_to_the_parent(worker: int) -> None:
-    # Ctrl-C reaches every process of the terminal, but the parent still wants its batch; SIGTERM
-    # must end a worker whatever handler it inherited
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    def _picture(self, data: bytes, visit: int) -> Image.Image:
+        edit = self.edit
+        if edit is None:
+            return self.preprocess.decode_picture(data)
+        choose = None if edit.crop is None else partial(edit.box, visit)
+        return edit.alter(self.preprocess.decode_picture(data, choose), visit)
 
 
 def _cores() -> int:

@@ -108,11 +108,36 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """How training images are varied."""
+    """How training images are varied, in this order; docs/augmentation.md."""
 
+    crop_scale: tuple[float, float] | None = _option(
+        None, "random-resized-crop: smallest and largest share of the area, [0.08, 1] say"
+    )
+    crop_ratio: tuple[float, float] = _option(
+        (3 / 4, 4 / 3), "its smallest and largest width over height"
+    )
+    policy: Literal["randaugment", "trivialaugment", "autoaugment"] | None = _option(
+        None, "random operations on single pictures; autoaugment is the policy found on CIFAR-10"
+    )
+    layers: int = _option(2, "operations that RandAugment applies")
+    magnitude: float = _option(9.0, "their strength; 10 is the top of the scale")
+    magnitude_std: float = _option(0.0, "deviation of the strength; 0.5 in recipes from timm")
+    space: Literal["paper", "big_vision", "timm"] = _option(
+        "paper", "which operations RandAugment chooses from, and what a magnitude means"
+    )
+    pad: int = _option(0, "pad-crop: pixels of zeros around the image it is cut out of again")
+    flip: float = _option(0.0, "probability of a horizontal flip")
     shift: float = _option(1.0, "largest random shift in pixels; the border fills with zero")
     rotate: float = _option(10.0, "largest random turn in degrees")
     scale: float = _option(0.1, "largest random change of size, as a share of it")
+    erase: float = _option(0.0, "probability of random erasing")
+    erase_fill: Literal["noise", "mean"] = _option("noise", "what is written into the erased box")
+    mixup: float = _option(0.0, "α of the Beta law of mixup's weights; 0 is off")
+    cutmix: float = _option(0.0, "α of the Beta law of cutmix's weights; 0 is off")
+    mix_rate: float = _option(1.0, "probability that a batch is mixed, if either is on")
+    mix_switch: float = _option(0.5, "probability of cutmix when both are on")
+    repeats: int = _option(1, "visits of an image in an epoch, which sees as many images fewer")
+    balanced: bool = _option(False, "visit every class equally often")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -178,8 +178,10 @@ def _match(hint: Any, value: Any) -> tuple[bool, Any]:
     if get_origin(hint) is Literal:
         return value in get_args(hint), value
     if get_origin(hint) is tuple:
-        whole = isinstance(value, list | tuple) and len(value) == len(get_args(hint))
-        return whole and all(type(v) is int for v in value), tuple(value) if whole else value
+        if not isinstance(value, list | tuple) or len(value) != len(get_args(hint)):
+            return False, value
+        matches = [_match(part, v) for part, v in zip(get_args(hint), value, strict=True)]
+        return all(matched for matched, _ in matches), tuple(result for _, result in matches)
     if get_origin(hint) is dict:
         return isinstance(value, dict), value
     if hint is float:
@@ -197,7 +199,7 @@ def _spell(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(map(str, get_args(hint)))
     if get_origin(hint) is tuple:
-        return "[height, width]"
+        return "[height, width]" if get_args(hint)[0] is int else "[smallest, largest]"
     if get_origin(hint) is dict:
         return "a mapping"
     names = {int: "an integer", float: "a number", str: "text", bool: "true or false"}

@@ -1,6 +1,6 @@
 """A source's images as one run's settings want them: in memory or streamed, some maybe broken."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from allmlp.data import BrokenImages, ImageSet, ImageStream, Preprocess, Splits, prepare
 from allmlp.data.split import Images
@@ -56,8 +56,17 @@ def prepare_images(
     )
 
 
-def prepare_training(splits: Splits, preprocess: Preprocess, config: DataConfig) -> TrainImages:
+def prepare_training(
+    splits: Splits, preprocess: Preprocess, config: DataConfig, *, crops: bool = False
+) -> TrainImages:
     """Train and val at the model's size.
+
+    Args:
+        splits: of a source.
+        preprocess: of the model.
+        config: says what fits into memory, and how many images may be broken.
+        crops: the train part is cropped at random, which takes files at their full size: they are
+            streamed, however few they are.
 
     Raises:
         AllmlpError: fewer than two classes, or too many broken images.
@@ -68,7 +77,7 @@ def prepare_training(splits: Splits, preprocess: Preprocess, config: DataConfig)
             f"{config.source} has one class only ({classes[0]}); a classifier needs at least two"
         )
     broken = BrokenImages(len(splits.train) + len(splits.val), config.max_broken)
-    train, val = (
-        prepare_images(part, preprocess, config, broken) for part in (splits.train, splits.val)
-    )
+    streamed = replace(config, cache_gib=0.0) if crops else config
+    train = prepare_images(splits.train, preprocess, streamed, broken)
+    val = prepare_images(splits.val, preprocess, config, broken)
     return TrainImages(train, val, splits.notes, broken)
