@@ -131,7 +131,7 @@ class EpochAugment:
         Without mixing, images and labels come back as they are.
 
         Args:
-            images: a batch.
+            images: a batch, which may be overwritten.
             labels: indices into classes.
             num_classes: k.
             number: of the batch in its epoch.

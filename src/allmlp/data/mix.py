@@ -15,7 +15,7 @@ from torch import Tensor
 from allmlp.data.boxes import Box
 from allmlp.errors import AllmlpError
 
-__all__ = ["Mix", "cutmix_box", "cutmix_images", "mix_labels", "mixup_images"]
+__all__ = ["Mix", "cutmix_box", "cutmix_images_", "mix_labels", "mixup_images"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,12 @@ class Mix:
     ) -> tuple[Float[Tensor, "b c h w"], Float32[Tensor, "b k"]]:
         """Mix a batch, or leave it alone, as the generator decides.
 
+        Args:
+            images: a batch, which may be overwritten.
+            labels: indices into classes.
+            num_classes: k.
+            generator: on the CPU; alone decides what happens.
+
         Returns:
             Images, and for each the weights of all classes, which sum to 1. `F.cross_entropy` takes
             them in place of labels, smoothing included: λ CE(a) + (1 - λ) CE(b) is the
@@ -76,7 +82,7 @@ class Mix:
             box = cutmix_box(weight, (height, width), (down, right))
             # what the rounded box, cut at the border, really covers
             weight = 1 - box[2] * box[3] / (height * width)
-            images = cutmix_images(images, partner, box)
+            images = cutmix_images_(images, partner, box)
         else:
             images = mixup_images(images, partner, weight)
         return images, mix_labels(labels, labels[partner], weight, num_classes)
@@ -92,13 +98,13 @@ def mixup_images(
         partner: for each image the position of another.
         weight: λ.
     """
-    return images.lerp(images[partner], 1 - weight)
+    return images[partner].lerp_(images, weight)  # in the copy: memory is what this costs
 
 
-def cutmix_images(
+def cutmix_images_(
     images: Float[Tensor, "b c h w"], partner: Int64[Tensor, " b"], box: Box
 ) -> Float[Tensor, "b c h w"]:
-    """The partner's pixels within the box, the image's own outside.
+    """In place: the partner's pixels within the box, the image's own outside.
 
     Args:
         images: a batch.
@@ -107,9 +113,8 @@ def cutmix_images(
     """
     top, left, height, width = box
     rows, columns = slice(top, top + height), slice(left, left + width)
-    out = images.clone()
-    out[:, :, rows, columns] = images[:, :, rows, columns][partner]
-    return out
+    images[:, :, rows, columns] = images[:, :, rows, columns][partner]  # the right side is a copy
+    return images
 
 
 def cutmix_box(weight: float, size: tuple[int, int], centre: tuple[float, float]) -> Box:

@@ -20,10 +20,32 @@ from allmlp.data.image_set import ImageSet
 from allmlp.data.policies import Policy
 from allmlp.data.preprocess import to_tensor
 
-__all__ = ["Item", "PictureEdit", "load_pictures", "read_edited"]
+__all__ = ["Item", "PictureEdit", "PicturePlan", "load_pictures", "read_edited"]
 
 # a visit with its image, or with the name and reason of a broken one
 Item = tuple[int, Tensor | None, tuple[str, str] | None]
+
+
+@dataclass(frozen=True)
+class PicturePlan:
+    """What happens to one picture on one visit: everything random is decided."""
+
+    edit: "PictureEdit"
+    crop_draws: Tensor  # (1, n)
+    policy_draws: list[float]
+
+    def box(self, size: tuple[int, int]) -> Box:
+        """What is shown of a picture of `size` (height, width): all of it without a crop."""
+        if self.edit.crop is None:
+            return 0, 0, size[0], size[1]
+        top, left, height, width = self.edit.crop.boxes(self.crop_draws, size)[0].tolist()
+        return top, left, height, width
+
+    def alter(self, picture: Image.Image) -> Image.Image:
+        """The picture after the policy."""
+        if self.edit.policy is None:
+            return picture
+        return self.edit.policy(picture, self.policy_draws, self.edit.mean)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,21 +58,23 @@ class PictureEdit:
     policy: Policy | None
     mean: tuple[int, ...]  # of the data, a level for each channel
 
-    def box(self, visit: int, size: tuple[int, int]) -> Box:
-        """What is shown of a picture of `size` (height, width): all of it without a crop."""
-        if self.crop is None:
-            return 0, 0, size[0], size[1]
-        draws = draw_uniforms(self.seed, self.epoch, "crop", torch.tensor([visit]), BOX_DRAWS)
-        top, left, height, width = self.crop.boxes(draws, size)[0].tolist()
-        return top, left, height, width
-
-    def alter(self, picture: Image.Image, visit: int) -> Image.Image:
-        """The picture after the policy."""
-        if self.policy is None:
-            return picture
-        count = self.policy.draws
-        draws = draw_uniforms(self.seed, self.epoch, "policy", torch.tensor([visit]), count)
-        return self.policy(picture, draws[0].tolist(), self.mean)
+    def plan(self, visits: Sequence[int]) -> list[PicturePlan]:
+        """One plan for each visit, drawn together since a draw alone costs as much as hundreds."""
+        numbers = torch.tensor(visits, dtype=torch.int64)
+        crop = draw_uniforms(
+            self.seed, self.epoch, "crop", numbers, 0 if self.crop is None else BOX_DRAWS
+        )
+        policy = draw_uniforms(
+            self.seed,
+            self.epoch,
+            "policy",
+            numbers,
+            0 if self.policy is None else self.policy.draws,
+        )
+        return [
+            PicturePlan(self, boxes, numbers)
+            for boxes, numbers in zip(crop.unsqueeze(1), policy.tolist(), strict=True)
+        ]
 
 
 def load_pictures(
@@ -61,7 +85,7 @@ def load_pictures(
     The workers start at once, not with the first batch.
 
     Args:
-        pictures: by visit.
+        pictures: gives the items of several visits by `__getitems__`.
         batches: visits (b,).
         shape: of every image.
         workers: processes; 0 is this one.
@@ -107,16 +131,22 @@ class _Edited(Dataset[Item]):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, visit: int) -> Item:
+    def __getitems__(self, visits: list[int]) -> list[Item]:
+        return [
+            (visit, self._edited(visit, plan), None)
+            for visit, plan in zip(visits, self.edit.plan(visits), strict=True)
+        ]
+
+    def _edited(self, visit: int, plan: PicturePlan) -> Tensor:
         pixels = self.images.images[visit % len(self.images)]
         height, width = pixels.shape[1:]
         picture = Image.fromarray(pixels.permute(1, 2, 0).squeeze(2).numpy())
-        top, left, tall, wide = self.edit.box(visit, (height, width))
+        top, left, tall, wide = plan.box((height, width))
         if (tall, wide) != (height, width):
             # cut first: `resize(box=)` looks beyond the box, `crop_and_resize` does not
             picture = picture.crop((left, top, left + wide, top + tall))
             picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-        return visit, to_tensor(self.edit.alter(picture, visit)), None
+        return to_tensor(plan.alter(picture))
 
 
 def _collate(

@@ -108,6 +108,7 @@ class Space:
         return OPERATIONS[name](image, value, canvas)
 
 
+_NORMAL = NormalDist()
 _PLAIN = Range()  # operations without strength
 
 # AutoAugment's table 6; RandAugment's list of fourteen and its scale (section 3.1): 10 is strongest
@@ -218,7 +219,7 @@ class RandAugment:
             level = self.magnitude
             if self.deviation:
                 # half a step of the draws away from 0, where the quantile would be infinite
-                level += self.deviation * NormalDist().inv_cdf(normal + 2**-25)
+                level += self.deviation * _NORMAL.inv_cdf(normal + 2**-25)
             image = space.apply(
                 names[int(which * len(names))],
                 image,

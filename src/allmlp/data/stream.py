@@ -10,7 +10,6 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 from PIL import Image
@@ -19,7 +18,7 @@ from torch.utils.data import Dataset
 
 from allmlp.data.image_files import ImageFiles
 from allmlp.data.image_set import ImageSet
-from allmlp.data.pictures import Item, PictureEdit, load_pictures
+from allmlp.data.pictures import Item, PictureEdit, PicturePlan, load_pictures
 from allmlp.data.preprocess import Preprocess, to_tensor
 from allmlp.data.split import Images
 from allmlp.errors import AllmlpError, listing
@@ -199,21 +198,24 @@ class _Decoded(Dataset[Item]):
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, visit: int) -> Item:
+    def __getitems__(self, visits: list[int]) -> list[Item]:
+        plans = [None] * len(visits) if self.edit is None else self.edit.plan(visits)
+        return [self._item(visit, plan) for visit, plan in zip(visits, plans, strict=True)]
+
+    def _item(self, visit: int, plan: PicturePlan | None) -> Item:
         name = self.files.names[visit % len(self.files)]
         try:
-            return visit, to_tensor(self._picture(self.files.reader.read(name), visit)), None
+            return visit, to_tensor(self._picture(self.files.reader.read(name), plan)), None
         except AllmlpError as e:
             return visit, None, (name, str(e))
         except OSError as e:
             return visit, None, (name, e.strerror or str(e))
 
-    def _picture(self, data: bytes, visit: int) -> Image.Image:
-        edit = self.edit
-        if edit is None:
+    def _picture(self, data: bytes, plan: PicturePlan | None) -> Image.Image:
+        if plan is None:
             return self.preprocess.decode_picture(data)
-        choose = None if edit.crop is None else partial(edit.box, visit)
-        return edit.alter(self.preprocess.decode_picture(data, choose), visit)
+        choose = None if plan.edit.crop is None else plan.box
+        return plan.alter(self.preprocess.decode_picture(data, choose))
 
 
 def _cores() -> int:
