@@ -46,7 +46,7 @@ class ImageSet:
         """
         for visits in batches:
             index = (visits % len(self)).to(self.images.device)
-            yield visits, self.images[index], self.labels[index]
+            yield visits, self.images.index_select(0, index), self.labels[index]
 
     def resize(self, img_size: tuple[int, int]) -> "ImageSet":
         """The same set at another size (height, width), by antialiased bilinear interpolation."""
