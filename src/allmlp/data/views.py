@@ -48,6 +48,7 @@ def predict_views(
         AllmlpError: no view, or an unknown mean.
 
     Example:
+        >>> import torch
         >>> logits = lambda x: torch.stack([x.mean((1, 2, 3)), x[:, 0, 0, 0]], dim=1)
         >>> predict_views(logits, torch.ones(1, 1, 2, 2), with_flips([same])).tolist()
         [[0.5, 0.5]]
