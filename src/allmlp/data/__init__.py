@@ -1,10 +1,5 @@
 """Sources of examples, decoding, augmentation: everything that ends in a batch."""
 
-from allmlp.data.augment import Warp as Warp
-from allmlp.data.batches import Padding as Padding
-from allmlp.data.batches import epoch_generator as epoch_generator
-from allmlp.data.batches import iterate_batches as iterate_batches
-from allmlp.data.batches import iterate_shares as iterate_shares
 from allmlp.data.augment import Augment as Augment
 from allmlp.data.batches import Padding as Padding
 from allmlp.data.batches import iterate_batches as iterate_batches

@@ -32,17 +32,6 @@ class Padding:
     batch: Any  # of the form of a real one, with at least one example
 
 
-@dataclass(frozen=True)
-class Padding:
-    """A batch that keeps a process in step with the others and counts for nothing.
-
-    Stands where a process has no example of its own: the last batch of an epoch may have fewer
-    examples than there are processes, or every image of a share may be unreadable.
-    """
-
-    batch: Any  # of the form of a real one, with at least one example
-
-
 def iterate_batches(
     data: ImageSet | ImageStream,
     preprocess: Preprocess,

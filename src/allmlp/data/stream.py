@@ -7,7 +7,6 @@ Axes: b batch, c channels, h w pixels.
 
 import math
 import os
-import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 

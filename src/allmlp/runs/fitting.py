@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -11,8 +10,9 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from allmlp.data import Preprocess, Warp, iterate_shares
+from allmlp.data import Preprocess, choose_workers, iterate_shares
 from allmlp.models.contract import VisionModel
+from allmlp.runs.augment import build_augment, epoch_order
 from allmlp.runs.config import Config
 from allmlp.runs.directory import RunDirectory
 from allmlp.runs.images import TrainImages
@@ -88,7 +88,9 @@ def fit_run(
     spread = distribute(model, config.run.parallel, ranks)
     if ranks.size > 1:  # each process drops other units
         torch.manual_seed(seed + ranks.rank)
-    warp = Warp(**asdict(config.augment))
+    augment = build_augment(config.augment)
+    labels = images.train.labels.cpu()
+    workers = choose_workers(config.data.workers, len(train_set))
     task = Classification(train.label_smoothing)
     optimizer = AdamW(decay_groups(model, train.weight_decay), lr=train.lr)
     schedule = partial(warmup_cosine, warmup_steps=plan.warmup_steps, total_steps=plan.total_steps)
@@ -165,7 +167,9 @@ def fit_run(
                 preprocess,
                 train.batch_size,
                 shuffle=(seed, loop.epoch),
-                warp=warp,
+                order=epoch_order(config.augment, labels, seed, loop.epoch),
+                augment=augment,
+                workers=workers,
                 start=loop.batch,
                 rank=ranks.rank,
                 size=ranks.size,

@@ -3,21 +3,18 @@
 import shutil
 import sys
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import replace
-from functools import partial
-from math import ceil
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from allmlp.data import Preprocess, choose_workers, iterate_batches, load_source, source_stem
+from allmlp.data import Preprocess, Splits, load_source, source_stem
 from allmlp.errors import AllmlpError, check_integers, check_rates
 from allmlp.files import write_text
 from allmlp.models.contract import VisionModel
-from allmlp.runs.augment import build_augment, epoch_order
-from allmlp.runs.build import build_for_data
+from allmlp.runs.augment import build_augment
+from allmlp.runs.build import build_for_data, rebuild
 from allmlp.runs.config import Config
 from allmlp.runs.config_tree import build_config, read_yaml, resolve_config, to_yaml
 from allmlp.runs.directory import RunDirectory
@@ -146,7 +143,7 @@ def _train(
         model, preprocess, images = _prepare(config, splits)
     else:
         model, preprocess = rebuild(RunDirectory(path), config)
-        images = prepare_training(splits, preprocess, config.data)
+        images = prepare_training(splits, preprocess, config.data, crops=_crops(config))
 
     def claim() -> RunDirectory:
         stem = f"{source_stem(config.data.source)}-{config.model.name}"
@@ -195,110 +192,12 @@ def _prepare(config: Config, splits: Splits) -> tuple[VisionModel, Preprocess, T
         mean=(0.0,) * channels,
         std=(1.0,) * channels,
     )
-    crops = config.augment.crop_scale is not None
-    images = prepare_training(splits, preprocess, config.data, crops=crops)
+    images = prepare_training(splits, preprocess, config.data, crops=_crops(config))
     if learned is None:
         mean, std = images.train.channel_statistics()
         preprocess = replace(preprocess, mean=mean, std=std)
-
-    stem = f"{source_stem(config.data.source)}-{config.model.name}"
-    directory = RunDirectory.create(config.run.dir, stem)
-    try:
-        write_text(directory.config, to_yaml(config))
-        write_record(directory.path, config.model.name, model, preprocess, classes)
-        _fit(config, directory, model.to(device), preprocess, images, device, progress)
-    except BaseException as e:
-        # a run without a model is of no use; one with a model stays, and can be loaded
-        if not directory.weights.is_file():
-            shutil.rmtree(directory.path, ignore_errors=True)
-        elif isinstance(e, KeyboardInterrupt):
-            raise KeyboardInterrupt(f"the best model so far is kept in {directory.path}") from None
-        raise
-
-    run = load_run(directory.path, device=str(device))
-    evaluate_run(run)
-    save_samples(run, splits.test)
-    return run
+    return model, preprocess, images
 
 
-def _fit(
-    config: Config,
-    directory: RunDirectory,
-    model: VisionModel,
-    preprocess: Preprocess,
-    images: TrainImages,
-    device: torch.device,
-    progress: bool,
-) -> None:
-    train, seed = config.train, config.run.seed
-    train_set, val_set = images.train.to(device), images.val.to(device)
-    steps_per_epoch = ceil(len(train_set) / train.batch_size)
-    total_steps = steps_per_epoch * train.epochs
-
-    augment = build_augment(config.augment)
-    task = Classification(train.label_smoothing)
-    optimizer = AdamW(decay_groups(model, train.weight_decay), lr=train.lr)
-    schedule = partial(
-        warmup_cosine, warmup_steps=round(train.warmup * steps_per_epoch), total_steps=total_steps
-    )
-    dtype = autocast_dtype(config.run.precision, device)
-    loop = Loop(
-        model,
-        task,
-        optimizer,
-        LambdaLR(optimizer, schedule),
-        autocast_dtype=dtype,
-        clip=train.clip,
-        log_every=train.log_every,
-    )
-
-    display: Display = choose_display(train.epochs, total_steps) if progress else Silent()
-    best = 0.0
-    with closing(display):
-        for note in images.notes:
-            display.note(note)
-        for epoch in range(train.epochs):
-            batches = iterate_batches(
-                train_set,
-                preprocess,
-                train.batch_size,
-                shuffle=(seed, epoch),
-                order=epoch_order(config.augment, images.train.labels, seed, epoch),
-                augment=augment,
-                workers=choose_workers(config.data.workers, len(train_set)),
-            )
-            for report in loop.train_epoch(batches):
-                directory.append_metrics(
-                    {
-                        "step": report.step,
-                        "epoch": report.epoch,
-                        **{f"train/{name}": value for name, value in report.metrics.items()},
-                        "lr": report.lr,
-                        "images_per_second": report.examples_per_second,
-                    }
-                )
-                display.step(report)
-
-            val = evaluate(
-                model, task, iterate_batches(val_set, preprocess, train.batch_size), dtype
-            )
-            directory.append_metrics(
-                {
-                    "step": loop.step,
-                    "epoch": loop.epoch,
-                    **{f"val/{name}": value for name, value in val.items()},
-                }
-            )
-            # One-standard-error rule (Breiman et al. 1984, §3.4.3): of epochs that the validation
-            # part cannot tell apart the last one, whose learning rate has fallen furthest.
-            score = val[task.metric]
-            improved = score >= best - task.standard_error(best, len(val_set))
-            display.epoch(loop.epoch, val, improved)
-            state = loop.state_dict()
-            save_checkpoint(directory.last, state)
-            best = max(best, score)
-            if improved:
-                save_checkpoint(directory.best, state)
-                write_weights(directory.path, model.state_dict())
-        if images.broken.reasons:
-            display.note(str(images.broken))
+def _crops(config: Config) -> bool:
+    return config.augment.crop_scale is not None

@@ -16,6 +16,7 @@ from allmlp.errors import AllmlpError, check_rates
 __all__ = ["Classification", "Goal", "Regression", "Task"]
 
 Goal = Literal["min", "max"]
+Labels = Int64[Tensor, " b"] | Float[Tensor, "b k"]
 
 
 @runtime_checkable
@@ -48,7 +49,9 @@ class Task(Protocol):
 
 
 class Classification:
-    """Softmax cross-entropy on (inputs, labels).
+    """Softmax cross-entropy on (inputs, labels): one class each (b,), or weights of all (b, k).
+
+    Of weighted labels, as mixup makes them, a hit is the class of the largest weight.
 
     Args:
         label_smoothing: share of the target spread evenly over all classes, in [0, 1). Applies to
@@ -66,7 +69,7 @@ class Classification:
         self.label_smoothing = label_smoothing
 
     def loss(
-        self, model: nn.Module, batch: tuple[Tensor, Int64[Tensor, " b"]]
+        self, model: nn.Module, batch: tuple[Tensor, Labels]
     ) -> tuple[Tensor, Float[Tensor, "b k"]]:
         """Smoothed cross-entropy, and the logits."""
         inputs, labels = batch
@@ -84,13 +87,14 @@ class Classification:
         return math.sqrt(p * (1 - p) / count)
 
     def step_sums(
-        self, outputs: Float[Tensor, "b k"], batch: tuple[Tensor, Int64[Tensor, " b"]]
+        self, outputs: Float[Tensor, "b k"], batch: tuple[Tensor, Labels]
     ) -> dict[str, Tensor]:
         """The number of hits."""
-        return {"accuracy": (outputs.detach().argmax(dim=1) == batch[1]).sum()}
+        labels = batch[1] if batch[1].ndim == 1 else batch[1].argmax(dim=1)
+        return {"accuracy": (outputs.detach().argmax(dim=1) == labels).sum()}
 
     def sums(
-        self, outputs: Float[Tensor, "b k"], batch: tuple[Tensor, Int64[Tensor, " b"]]
+        self, outputs: Float[Tensor, "b k"], batch: tuple[Tensor, Labels]
     ) -> dict[str, Tensor]:
         """Plain cross-entropy in nats, and the number of hits."""
         loss = F.cross_entropy(outputs.detach().float(), batch[1], reduction="sum")
