@@ -22,13 +22,14 @@ class AllmlpError(ValueError):
     """
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+def unknown_name(kind: str, name: str, known: Iterable[str], *, prefix: str = "") -> str:
     """The message for a name nobody has: the nearest known names, or all if few.
 
     Args:
         kind: what the name should have been, for example `model`.
         name: what was asked for.
         known: every valid name.
+        prefix: of all names, shown but not compared.
 
     Example:
         >>> unknown_name("key", "epcohs", ["epochs", "lr", "batch_size"])
@@ -39,10 +40,11 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     choices = sorted(set(known))
     # 0.65 keeps two slips in a word of four letters and leaves out mere relatives
     near = difflib.get_close_matches(name, choices, n=3, cutoff=0.65)
+    wrong = repr(prefix + name)
     if near:
-        return f"unknown {kind} {name!r}; did you mean {' or '.join(near)}?"
-    shown = ", ".join(choices[:20]) + (", …" if len(choices) > 20 else "")
-    return f"unknown {kind} {name!r}; choose one of: {shown}"
+        return f"unknown {kind} {wrong}; did you mean {' or '.join(prefix + n for n in near)}?"
+    shown = ", ".join(prefix + n for n in choices[:20]) + (", …" if len(choices) > 20 else "")
+    return f"unknown {kind} {wrong}; choose one of: {shown}"
 
 
 def listing(names: Sequence[str], shown: int = 5) -> str:

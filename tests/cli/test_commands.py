@@ -44,7 +44,7 @@ def test_train_prints_config_result_and_what_to_do_next(
     assert "test accuracy" in out
     assert f"run           {path}" in out
     command = shlex.split(out.splitlines()[-1].removeprefix("predict with"))
-    main(command[1:])
+    main(command[command.index("predict") :])
     assert capsys.readouterr().out.startswith(str(path / "eval" / "samples" / "0.png"))
 
 
@@ -311,5 +311,7 @@ def test_ctrl_c_leaves_a_loadable_run_or_none(tmp_path: Path) -> None:
             process.kill()
     assert process.returncode == 130
     assert "Traceback" not in err
-    assert err.splitlines()[-1] == (f"allmlp: interrupted; the best model so far is kept in {path}")
+    last = err.splitlines()[-1]
+    assert last.startswith("allmlp: interrupted; stopped after step ")
+    assert last.endswith(f"; go on with allmlp train --resume {path}")
     assert call("eval", str(path)) == 0

@@ -156,8 +156,8 @@ def _node(kind: type[Node], tree: Any, path: str) -> Node:
         if key not in hints:
             if not path and key in SHORT_NAMES:  # a flag's name where the tree wants a section
                 raise AllmlpError(f"unknown key {key!r}; it is {SHORT_NAMES[key]} here")
-            known = [f"{path}.{name}" if path else name for name in hints]
-            raise AllmlpError(unknown_name("key", where, known))
+            prefix = f"{path}." if path else ""
+            raise AllmlpError(unknown_name("key", str(key), hints, prefix=prefix))
         if dataclasses.is_dataclass(hints[key]):
             values[key] = _node(hints[key], value, where)
         else:
