@@ -12,6 +12,7 @@ from typing import Any
 _HOME: dict[str, str] = {
     "KAN": "allmlp.models",
     "create_model": "allmlp.zoo",
+    "fit": "allmlp.training",
     "list_models": "allmlp.zoo",
     "load_run": "allmlp.runs.run",
     "model_info": "allmlp.zoo",

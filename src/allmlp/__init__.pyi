@@ -9,6 +9,7 @@ from allmlp import zoo as zoo
 from allmlp.models import KAN as KAN
 from allmlp.runs.run import load_run as load_run
 from allmlp.runs.train import train as train
+from allmlp.training import fit as fit
 from allmlp.zoo import create_model as create_model
 from allmlp.zoo import list_models as list_models
 from allmlp.zoo import model_info as model_info

@@ -195,7 +195,7 @@ def test_plain_lines_tell_epoch_metrics_and_time_left(
     shown = capsys.readouterr()
     assert shown.out == ""
     first, last = shown.err.splitlines()
-    for piece in ("epoch 1/2", "train loss", "train accuracy", "images/s", "ETA", "val accuracy"):
+    for piece in ("epoch 1/2", "train loss", "train accuracy", "examples/s", "ETA", "val accuracy"):
         assert piece in first
     assert last.startswith("epoch 2/2")
 

@@ -16,7 +16,6 @@ from allmlp.runs.augment import build_augment, epoch_order
 from allmlp.runs.config import Config
 from allmlp.runs.directory import RunDirectory
 from allmlp.runs.images import TrainImages
-from allmlp.runs.progress import Display, Silent, choose_display
 from allmlp.runs.saving import Plan, Saver
 from allmlp.training import (
     Classification,
@@ -37,6 +36,7 @@ from allmlp.training import (
     load_checkpoint,
     warmup_cosine,
 )
+from allmlp.training.progress import Display, Silent, choose_display
 
 __all__ = ["fit_run"]
 

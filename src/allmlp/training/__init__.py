@@ -2,9 +2,11 @@
 
 from allmlp.training.checkpoint import load_checkpoint as load_checkpoint
 from allmlp.training.checkpoint import save_checkpoint as save_checkpoint
+from allmlp.training.fit import fit as fit
 from allmlp.training.flow_record import FlowRecord as FlowRecord
 from allmlp.training.flow_report import FlowReport as FlowReport
 from allmlp.training.gradflow import GradFlow as GradFlow
+from allmlp.training.history import History as History
 from allmlp.training.loop import Loop as Loop
 from allmlp.training.loop import NotFiniteError as NotFiniteError
 from allmlp.training.loop import StepReport as StepReport
@@ -34,6 +36,7 @@ __all__ = [
     "FlowRecord",
     "FlowReport",
     "GradFlow",
+    "History",
     "Loop",
     "NotFiniteError",
     "Ranks",
@@ -50,6 +53,7 @@ __all__ = [
     "decay_groups",
     "distribute",
     "evaluate",
+    "fit",
     "join_ranks",
     "listen_for_stop",
     "load_checkpoint",

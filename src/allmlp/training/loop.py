@@ -182,8 +182,7 @@ class Loop:
         if isinstance(self.optimizer, torch.optim.LBFGS):
             self._search_line(batch)
         else:
-            loss, sums, count = self._add_gradients(batch)
-            self._note(loss, sums, count)
+            self._count += self._add_gradients(batch, self._sums)
             if self.clip is not None:
                 nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
             self.optimizer.step()
@@ -201,20 +200,25 @@ class Loop:
         def closure() -> float:
             nonlocal first
             self.optimizer.zero_grad()
-            loss, sums, count = self._add_gradients(batch)
+            sums: dict[str, Tensor] = {}
+            count = self._add_gradients(batch, sums)
             if first:  # where the step starts, as with other optimizers
-                self._note(loss, sums, count)
+                _add(self._sums, sums)
+                self._count += count
                 first = False
-            return loss.item() / max(1, count)
+            return sums["loss"].item() / max(1, count)
 
         self.optimizer.step(closure)
 
-    def _add_gradients(self, batch: Any) -> tuple[Tensor, dict[str, Tensor], int]:
+    def _add_gradients(self, batch: Any, sums: dict[str, Tensor]) -> int:
         """Gradients of the mean loss over the whole batch, in all processes and slices.
 
+        Args:
+            batch: share of this process.
+            sums: the losses of its examples and the task's sums are added here.
+
         Returns:
-            Sum of the losses of this process's examples, the task's sums, and the number of
-            examples.
+            The number of its examples.
         """
         if isinstance(batch, Padding):
             slices = [(part, 0) for part, _ in split_batch(batch.batch, self.accumulate)]
@@ -222,8 +226,6 @@ class Loop:
             slices = split_batch(batch, self.accumulate)
         count = sum(n for _, n in slices)
         whole = self.ranks.total(count, self.device)
-        losses: dict[str, Tensor] = {}
-        sums: dict[str, Tensor] = {}
         for index, (part, n) in enumerate(slices, start=1):
             with syncing(self.model, index == len(slices)):
                 with _autocast(self.device, self.autocast_dtype):
@@ -233,15 +235,11 @@ class Loop:
                 else:
                     # gradients are averaged over the processes, hence their number
                     (loss * (n * self.ranks.size / _at_least_one(whole))).backward()
-            _add(losses, {"loss": loss.detach() * n}, counted=n > 0)
+            _add(sums, {"loss": loss.detach()}, times=n)
             _add(sums, self.task.step_sums(outputs, part), counted=n > 0)
         for watcher in self.watchers:
             watcher.after_backward()
-        return losses["loss"], sums, count
-
-    def _note(self, loss: Tensor, sums: dict[str, Tensor], count: int) -> None:
-        _add(self._sums, {"loss": loss, **sums})
-        self._count += count
+        return count
 
     def _report(self, seconds: float, carried: int) -> StepReport:
         sums = self.ranks.sums({"count": self._count, **self._sums})  # waits for the device
@@ -395,10 +393,18 @@ def _autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContex
     return torch.autocast(device.type, dtype)
 
 
-def _add(totals: dict[str, Tensor], sums: dict[str, Tensor], counted: bool = True) -> None:
+def _add(
+    totals: dict[str, Tensor], sums: dict[str, Tensor], counted: bool = True, times: int = 1
+) -> None:
     for name, value in sums.items():
-        added = value if counted else torch.zeros_like(value)
-        totals[name] = totals[name] + added if name in totals else added
+        if not counted or times == 0:
+            value, times = torch.zeros_like(value), 1
+        if name not in totals:
+            totals[name] = value if times == 1 else value * times
+        elif times == 1:
+            totals[name] = totals[name] + value
+        else:  # in one operation: on a tiny model each one shows
+            totals[name] = torch.add(totals[name], value, alpha=times)
 
 
 def _at_least_one(count: Tensor | int) -> Tensor | int:

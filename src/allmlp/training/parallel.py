@@ -5,7 +5,7 @@ form loads in the other, and in a single process.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 from torch import nn
@@ -71,16 +71,13 @@ def unwrap(model: nn.Module) -> nn.Module:
     return model.module if isinstance(model, DistributedDataParallel) else model
 
 
-@contextmanager
-def syncing(model: nn.Module, now: bool) -> Iterator[None]:
+def syncing(model: nn.Module, now: bool) -> AbstractContextManager[Any]:
     """Let the backward pass exchange gradients, or only add them up for a later one."""
     if isinstance(model, DistributedDataParallel) and not now:
-        with model.no_sync():
-            yield
-        return
+        return model.no_sync()
     if isinstance(model, FSDPModule):
         model.set_requires_gradient_sync(now)
-    yield
+    return nullcontext()
 
 
 def model_state(model: nn.Module) -> dict[str, Any]:

@@ -41,9 +41,9 @@ class Ranks:
 
     def sums(self, values: Mapping[str, Tensor | int]) -> dict[str, float]:
         """Each named value summed over all processes, in float64 (counts stay exact)."""
+        if self.size == 1 and all(isinstance(v, int) or v.is_cpu for v in values.values()):
+            return {name: float(value) for name, value in values.items()}
         tensors = [torch.as_tensor(value) for value in values.values()]
-        if not tensors:
-            return {}
         device = max((t.device for t in tensors), key=lambda device: device.type != "cpu")
         # MPS has no float64
         wide = torch.float32 if device.type == "mps" else torch.float64

@@ -91,7 +91,7 @@ class Classification:
     ) -> dict[str, Tensor]:
         """The number of hits."""
         labels = batch[1] if batch[1].ndim == 1 else batch[1].argmax(dim=1)
-        return {"accuracy": (outputs.detach().argmax(dim=1) == labels).sum()}
+        return {"accuracy": (outputs.detach().argmax(dim=1) == labels).count_nonzero()}
 
     def sums(
         self, outputs: Float[Tensor, "b k"], batch: tuple[Tensor, Labels]

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from allmlp.training import StepReport
+from allmlp.training.loop import StepReport
 
 __all__ = ["Display", "PlainLines", "ProgressBar", "Silent", "choose_display"]
 
@@ -80,10 +80,14 @@ class PlainLines(Silent):
 
 
 class ProgressBar(Silent):
-    """A bar with loss, accuracy, images/s and the time left."""
+    """A bar with loss, accuracy, examples/s and the time left."""
+
+    RATE = 2  # times a second: drawing takes milliseconds, as much as some models' ten steps
 
     def __init__(self, epochs: int, total_steps: int, console: Console, done: int = 0):
         self.epochs = epochs
+        self.total_steps = total_steps
+        self.updated = -1.0
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -93,7 +97,7 @@ class ProgressBar(Silent):
             TextColumn("ETA"),
             TimeRemainingColumn(),
             console=console,
-            refresh_per_second=4,
+            refresh_per_second=self.RATE,
         )
         self.task = self.bar.add_task(
             f"epoch 1/{epochs}", total=total_steps, completed=done, training="", validation=""
@@ -109,7 +113,11 @@ class ProgressBar(Silent):
         self.bar.console.print(text, markup=False, highlight=False)
 
     def step(self, report: StepReport) -> None:
-        """Move the bar."""
+        """Move the bar, as often as it is drawn."""
+        now = time.monotonic()
+        if now - self.updated < 1 / self.RATE and report.step < self.total_steps:
+            return
+        self.updated = now
         self.bar.update(
             self.task,
             completed=report.step,
@@ -131,7 +139,7 @@ def choose_display(epochs: int, total_steps: int, done: int = 0) -> Display:
 
 
 def _training(report: StepReport) -> str:
-    return f"{_metrics('train', report.metrics)}  {report.examples_per_second:,.0f} images/s"
+    return f"{_metrics('train', report.metrics)}  {report.examples_per_second:,.0f} examples/s"
 
 
 def _metrics(part: str, metrics: dict[str, float]) -> str:
