@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from allmlp.errors import AllmlpError
-from allmlp.runs import fitting, progress, saving
+from allmlp.runs import fitting, saving
 from allmlp.runs.config_tree import build_config, read_yaml, to_yaml
 from allmlp.runs.run import Run, load_run
 from allmlp.runs.train import train
-from allmlp.training import load_checkpoint
+from allmlp.training import load_checkpoint, progress
 
 Small = dict[str, Any]
 
