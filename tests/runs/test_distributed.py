@@ -61,13 +61,13 @@ def logged(run: Path) -> list[dict[str, float]]:
 def assert_equal_to_rounding(run: Path, other: Path) -> None:
     for ours, theirs in zip(logged(run), logged(other), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-5)
-    ours, theirs = (load_checkpoint(r / "last.ckpt") for r in (run, other))
+    state, expected = (load_checkpoint(r / "last.ckpt") for r in (run, other))
     for key in ("model", "average"):
-        for name, value in theirs[key].items():
+        for name, value in expected[key].items():
             # A constant added to all channels of a token is removed by every norm: the gradient of
             # this bias is rounding alone, which Adam blows up to full steps.
             if not name.endswith("token_mlp.fc2.bias"):
-                torch.testing.assert_close(ours[key][name], value, rtol=1e-3, atol=1e-5)
+                torch.testing.assert_close(state[key][name], value, rtol=1e-3, atol=1e-5)
 
 
 @pytest.fixture(scope="module")

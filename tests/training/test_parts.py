@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from allmlp.errors import AllmlpError
 from allmlp.training import (
     Classification,
+    Regression,
     Task,
     autocast_dtype,
     choose_device,
@@ -74,9 +75,41 @@ def test_classification_minimises_the_smoothed_and_reports_the_plain_loss() -> N
     expected = F.cross_entropy(model(batch[0]), batch[1], label_smoothing=0.2)
     torch.testing.assert_close(loss, expected)
     sums = task.sums(logits, batch)
-    assert sums["count"] == 5
+    assert set(sums) == set(task.goals)
     assert sums["accuracy"] == (logits.argmax(1) == batch[1]).sum()
     torch.testing.assert_close(sums["loss"] / 5, F.cross_entropy(logits.detach(), batch[1]))
+    # beside the loss that is minimised, which the loop reports itself
+    assert task.step_sums(logits, batch) == {"accuracy": sums["accuracy"]}
+
+
+def test_a_perfect_accuracy_has_an_error_and_more_examples_a_smaller_one() -> None:
+    error = Classification().standard_error
+    assert error(1.0, 100) == pytest.approx(error(0.0, 100))
+    assert error(1.0, 100) > error(1.0, 1000) > 0
+    assert error(0.5, 10_000) == pytest.approx(0.005, rel=1e-3)
+
+
+@pytest.mark.parametrize("axes", [(), (3,), (2, 3)])
+def test_regression_means_over_examples_and_outputs(axes: tuple[int, ...]) -> None:
+    task = Regression()
+    assert isinstance(task, Task)
+    targets = torch.randn(5, *axes, dtype=torch.float64)
+    outputs = torch.randn(5, *axes, dtype=torch.float64)
+    loss, given = task.loss(nn.Identity(), (outputs, targets))
+    assert given is outputs
+    torch.testing.assert_close(loss, (outputs - targets).square().mean())
+    sums = task.sums(outputs, (outputs, targets))
+    assert set(sums) == set(task.goals)
+    assert sums["loss"].item() / 5 == pytest.approx(loss.item(), rel=1e-6)
+    assert sums["mae"].item() / 5 == pytest.approx((outputs - targets).abs().mean().item())
+    assert task.step_sums(outputs, (outputs, targets)) == {}
+    assert task.standard_error(1.0, 5) == 0.0
+
+
+def test_regression_does_not_broadcast_targets() -> None:
+    batch = torch.randn(5, 4), torch.randn(5)
+    with pytest.raises(AllmlpError, match=r"shape of the outputs \(5, 1\), got \(5,\); reshape"):
+        Regression().loss(nn.Linear(4, 1), batch)
 
 
 def test_precision() -> None:

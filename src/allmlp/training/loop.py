@@ -287,7 +287,8 @@ class Loop:
         """Everything that the next step depends on. Called by all processes together.
 
         The state is whole whatever the processes share: one of any number of them loads in any
-        other. Random states and half a report's sums are kept for each process.
+        other. Random states and half a report's sums are kept for each process. As with torch's own
+        state dicts, tensors may be those in training: save or copy them before the next step.
         """
         mine = {
             "random": random_state(self.device),

@@ -102,9 +102,10 @@ def load_model_state(model: nn.Module, state: Mapping[str, Any], source: str) ->
 
 def load_optimizer_state(model: nn.Module, optimizer: Optimizer, state: Mapping[str, Any]) -> None:
     """Load what `optimizer_state` gave, for the same kind of optimizer."""
-    set_optimizer_state_dict(
-        unwrap(model), optimizer, dict(state), options=StateDictOptions(full_state_dict=True)
-    )
+    # torch would cut a whole state up even where there are no shards, and stumbles then over an
+    # optimizer that remembers nothing, such as SGD
+    options = StateDictOptions(full_state_dict=isinstance(model, FSDPModule))
+    set_optimizer_state_dict(unwrap(model), optimizer, dict(state), options=options)
 
 
 def _blocks(module: nn.Module) -> Iterator[nn.Module]:

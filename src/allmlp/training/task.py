@@ -136,7 +136,7 @@ class Regression:
         self, outputs: Float[Tensor, "b *k"], batch: tuple[Tensor, Float[Tensor, "b *k"]]
     ) -> dict[str, Tensor]:
         """Squared and absolute error, each a mean over the outputs of an example."""
-        error = (outputs.detach().float() - batch[1].float()).flatten(1)
+        error = (outputs.detach().float() - batch[1].float()).reshape(len(outputs), -1)
         return {"loss": error.square().mean(dim=1).sum(), "mae": error.abs().mean(dim=1).sum()}
 
 
