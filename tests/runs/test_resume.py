@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import errno
 import itertools
 import json
 import os
@@ -9,6 +10,7 @@ import random
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,18 @@ import pytest
 import torch
 from PIL import Image
 
+from allmlp.errors import AllmlpError
+from allmlp.runs import fitting
 from allmlp.runs.config_tree import build_config, to_yaml
-from allmlp.runs.run import load_run
-from allmlp.training import load_checkpoint
+from allmlp.runs.run import Run, load_run
+from allmlp.runs.train import train
+from allmlp.training import (
+    Classification,
+    NotFiniteError,
+    load_checkpoint,
+    save_checkpoint,
+    warmup_cosine,
+)
 
 Config = dict[str, Any]
 
@@ -205,3 +216,308 @@ def test_a_signal_saves_and_ends_with_its_code(
     assert 2 <= load_checkpoint(run / "last.ckpt")["step"] < 10
     assert zygote.ask(arguments=train) == 0
     assert_same_run(run, unbroken)
+
+
+AFTER_STEP_3 = {"file": "last.ckpt", "stage": "rename", "moment": "after", "occurrence": 1}
+
+
+@pytest.fixture(scope="module")
+def halted(zygote: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that died after its first checkpoint; tests resume copies."""
+    path = tmp_path_factory.mktemp("halted") / "run"
+    assert zygote.ask(config=CONFIG, run=str(path), fault=AFTER_STEP_3) == 9
+    return path
+
+
+@pytest.fixture
+def run(halted: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(halted, tmp_path / "run"))
+
+
+def files(run: Path) -> dict[str, tuple[int, bytes]]:
+    return {
+        str(p.relative_to(run)): (p.stat().st_mtime_ns, p.read_bytes())
+        for p in run.rglob("*")
+        if p.is_file()
+    }
+
+
+def change_checkpoint(run: Path, **entries: Any) -> None:
+    save_checkpoint(run / "last.ckpt", load_checkpoint(run / "last.ckpt") | entries)
+
+
+def of_a_newer_schema(run: Path) -> None:
+    torch.save({"schema": 2}, run / "last.ckpt")
+
+
+def damaged(run: Path) -> None:
+    (run / "last.ckpt").write_bytes((run / "last.ckpt").read_bytes()[:-1000])
+
+
+def of_another_model(run: Path) -> None:
+    model = load_checkpoint(run / "last.ckpt")["model"]
+    change_checkpoint(run, model={k: v for k, v in model.items() if "blocks.1" not in k})
+
+
+def of_another_average(run: Path) -> None:
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("ema: 0.9", "ema: null"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (of_a_newer_schema, "schema 2, this allmlp reads up to 1; update allmlp"),
+        (damaged, "last.ckpt is no intact checkpoint .* use another one"),
+        (of_another_model, "last.ckpt does not fit this model, in .* places .*: - "),
+        (of_another_average, "last.ckpt has an average of the weights; set train.ema as it was"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused_and_left(
+    run: Path, spoil: Callable[[Path], None], message: str
+) -> None:
+    spoil(run)
+    before = files(run)
+    with pytest.raises(AllmlpError, match=message):
+        train(resume=run, progress=False)
+    assert files(run) == before
+
+
+def test_the_command_line_says_so_in_one_line(
+    zygote: Any, run: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    damaged(run)
+    assert zygote.ask(arguments=["train", "--resume", str(run)]) == 1
+
+
+def test_changed_data_are_refused(zygote: Any, photos: Path, tmp_path: Path) -> None:
+    data, run = shutil.copytree(photos, tmp_path / "data"), tmp_path / "run"
+    config = copy.deepcopy(CONFIG) | {"data": {"source": str(data)}}
+    config["train"] |= {"batch_size": 16}
+    assert zygote.ask(config=config, run=str(run), fault=AFTER_STEP_3) == 9
+    before = files(run)
+    for picture in (data / "class1").glob("?.png"):
+        picture.rename(data / "class2" / picture.name)
+    with pytest.raises(AllmlpError, match="training part has changed .* restore the data"):
+        train(resume=run, progress=False)
+    assert files(run) == before
+
+
+class Fail:
+    """Raises an error of the operating system instead of doing something."""
+
+    def __init__(self, code: int):
+        self.code = code
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        raise OSError(self.code, os.strerror(self.code))
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+def test_what_cannot_be_written_costs_nothing_that_was_saved(
+    zygote: Any,
+    unbroken: Path,
+    run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+) -> None:
+    before = files(run)
+    fail, open_path = Fail(code), Path.open
+
+    def opened(self: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        return open_path(self, mode, *args, **kwargs) if mode in {"r", "rb"} else fail()
+
+    with monkeypatch.context() as broken:
+        if code == errno.ENOSPC:  # a line or two still fit, a checkpoint does not
+            broken.setattr(os, "fsync", fail)
+        else:
+            broken.setattr(Path, "open", opened)
+        with pytest.raises(OSError, match=os.strerror(code)):
+            train(resume=run, progress=False)
+    kept = files(run)
+    assert {name for name in kept if kept[name] != before[name]} <= {"metrics.jsonl"}
+    assert set(kept) == set(before)
+    assert zygote.ask(resume=str(run)) == 0
+    assert_same_run(run, unbroken)
+
+
+def test_a_finished_run_is_left_as_it_is(zygote: Any, finished: Run, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(finished.path, tmp_path / "run"))
+    before = files(run)
+    assert zygote.ask(arguments=["train", "--resume", str(run)]) == 0
+    assert train(resume=run, progress=False).scores() == finished.scores()
+    assert files(run) == before
+
+
+def test_a_finished_run_says_so(finished: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    train(resume=finished.path)
+    assert "is finished; nothing to do" in capsys.readouterr().err
+
+
+def test_a_run_keeps_its_own_configuration(zygote: Any, run: Path) -> None:
+    before = files(run)
+    with pytest.raises(AllmlpError, match="keeps its own configuration .* without other settings"):
+        train(resume=run, lr=0.5)
+    assert zygote.ask(arguments=["train", "--resume", str(run), "--lr", "0.5"]) == 1
+    assert files(run) == before
+
+
+def test_what_is_no_run_is_not_resumed(tmp_path: Path) -> None:
+    with pytest.raises(AllmlpError, match="is no run: it has no config.yaml"):
+        train(resume=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_auto_starts_then_finds_and_refuses_another(small: Config, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    first = train(small, run=str(run), resume="auto", progress=False)
+    before = files(run)
+    assert train(small, run=str(run), resume="auto", progress=False).scores() == first.scores()
+    with pytest.raises(AllmlpError, match=r"another configuration \(run.seed, train.lr\)"):
+        train(small, run=str(run), resume="auto", seed=1, lr=0.5, progress=False)
+    assert files(run) == before
+
+
+def test_auto_without_a_folder_takes_the_newest_of_the_same_configuration(
+    small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small["train"] |= {"epochs": 1}
+
+    def path(seed: int, **options: Any) -> str:
+        return train(small, seed=seed, progress=False, **options).path.name
+
+    assert [path(0), path(0), path(1)] == [f"digits-mixer_digits-{n}" for n in (1, 2, 3)]
+    assert path(0, resume="auto") == "digits-mixer_digits-2"
+    assert path(2, resume="auto") == "digits-mixer_digits-4"
+
+
+def test_auto_goes_on_in_a_folder_without_a_file_and_in_no_other(
+    small: Config, tmp_path: Path
+) -> None:
+    killed, foreign = tmp_path / "killed", tmp_path / "foreign"
+    killed.mkdir()
+    (killed / ".config.yaml.123.tmp").write_text("half")
+    run = train(small, run=str(killed), resume="auto", epochs=1, progress=False)
+    assert run.scores()
+    assert not list(killed.glob(".*"))
+    foreign.mkdir()
+    (foreign / "letter.txt").write_text("mine")
+    with pytest.raises(AllmlpError, match="exists and is no run; choose another folder"):
+        train(small, run=str(foreign), resume="auto", progress=False)
+    assert [p.name for p in foreign.iterdir()] == ["letter.txt"]
+
+
+@pytest.fixture
+def poison(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes chosen evaluations of the loss NaN, counted from 1."""
+    loss, calls = Classification.loss, itertools.count(1)
+
+    def poisoned(*chosen: int) -> None:
+        def spoilt(self: Any, model: Any, batch: Any) -> Any:
+            value, outputs = loss(self, model, batch)
+            return (value * float("nan") if next(calls) in chosen else value), outputs
+
+        monkeypatch.setattr(Classification, "loss", spoilt)
+
+    return poisoned
+
+
+def rate(step: int) -> float:
+    return 0.01 * warmup_cosine(step - 1, warmup_steps=2, total_steps=10)
+
+
+def test_nan_stops_and_names_step_rate_and_checkpoint(
+    small: Config, tmp_path: Path, poison: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    small["train"] |= {"checkpoint_steps": 3}
+    poison(5)
+    with pytest.raises(NotFiniteError) as e:
+        train(small, run=str(run), progress=False)
+    message = str(e.value)
+    assert f"the loss is nan at step 5 (learning rate {rate(5):.3g})" in message
+    assert f"the last good checkpoint is {run / 'last.ckpt'} of step 3" in message
+    assert "or allow train.rollbacks" in message
+    monkeypatch.undo()
+    assert train(resume=run, progress=False).scores()["count"] == 360
+
+
+def test_nan_weights_are_not_saved(
+    small: Config, tmp_path: Path, poison: Callable[..., None]
+) -> None:
+    run = tmp_path / "run"
+    small["train"] |= {"checkpoint_steps": 1, "log_every": 10}
+    poison(3)  # no report before the checkpoint that would hold it
+    with pytest.raises(NotFiniteError, match="weights are no longer finite at step 3 .* of step 2"):
+        train(small, run=str(run), progress=False)
+    model = load_checkpoint(run / "last.ckpt")["model"]
+    assert all(value.isfinite().all() for value in model.values())
+
+
+def test_a_rollback_halves_the_rate_for_the_rest(
+    small: Config, tmp_path: Path, poison: Callable[..., None]
+) -> None:
+    run = tmp_path / "run"
+    small["train"] |= {"checkpoint_steps": 3, "rollbacks": 2}
+    poison(5, 7)  # step 5, and once more on its second way there
+    train(small, run=str(run), progress=False)
+    records = logged(run)
+    assert [r["rollbacks"] for r in records if "rollbacks" in r] == [2]  # the first is cut off
+    rates = {r["step"]: r["lr"] for r in records if "lr" in r}
+    assert rates == pytest.approx({2: rate(2)} | {n: rate(n) / 4 for n in (4, 5, 6, 8, 10)})
+    assert all(np.isfinite(r["train/loss"]) for r in records if "train/loss" in r)
+    assert load_checkpoint(run / "last.ckpt")["rollbacks"] == 2
+
+
+def test_training_stops_early(
+    small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, scores = tmp_path / "run", iter([0.5, 0.7, 0.6, 0.7, 0.9])
+    small["train"] |= {"epochs": 5, "early_stop": 2}
+    monkeypatch.setattr(fitting, "evaluate", lambda *_: {"accuracy": next(scores)})
+    train(small, run=str(run), progress=False)
+    last = load_checkpoint(run / "last.ckpt")
+    assert (last["epoch"], last["done"]) == (4, True)
+    before = files(run)
+    train(resume=run, progress=False)
+    assert files(run) == before
+
+
+def test_a_profile_is_a_trace_that_browsers_read(
+    small: Config, finished: Run, tmp_path: Path
+) -> None:
+    small["run"] |= {"profile": True}
+    run = train(small, run=str(tmp_path / "run"), progress=False)
+    assert json.loads((run.path / "trace.json").read_text())["traceEvents"]
+    assert logged(run.path) == logged(finished.path)
+
+
+def test_gradient_flow_is_resumed_and_changes_no_loss(
+    zygote: Any, unbroken: Path, tmp_path: Path
+) -> None:
+    config = copy.deepcopy(CONFIG)
+    config["train"] |= {"gradflow": 1}
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    assert zygote.ask(config=config, run=str(whole)) == 0
+    assert logged(whole) == logged(unbroken)
+    # dies with lines in the log that the checkpoint does not know
+    fault = {"file": "last.ckpt", "stage": "rename", "moment": "before", "occurrence": 2}
+    assert zygote.ask(config=config, run=str(run), fault=fault) == 9
+    assert zygote.ask(resume=str(run)) == 0
+    assert logged(run) == logged(whole)
+    lines = (run / "gradflow.jsonl").read_text()
+    assert [json.loads(line)["step"] for line in lines.splitlines()] == list(range(10))
+    assert lines == (whole / "gradflow.jsonl").read_text()
+
+
+@pytest.mark.unhooked
+def test_a_compiled_model_learns_the_same_and_is_kept_uncompiled(
+    small: Config, tmp_path: Path
+) -> None:
+    plain = train(small, run=str(tmp_path / "plain"), progress=False)
+    small["run"] |= {"compile": True}
+    compiled = train(small, run=str(tmp_path / "compiled"), progress=False)
+    for ours, theirs in zip(logged(compiled.path), logged(plain.path), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3)
+    assert compiled.model.state_dict().keys() == plain.model.state_dict().keys()

@@ -154,6 +154,7 @@ def fit_run(
                 numbers = [n for n in ranks.gather(stop.number) if n is not None]
                 if numbers:
                     if loop.step != saver.saved_step:
+                        log_flow()
                         saver.save()
                     raise Stopped(
                         f"stopped after step {loop.step}; go on with "
@@ -181,6 +182,7 @@ def fit_run(
                         display.step(report)
                         log_flow()
                     if saver.due(report is not None):
+                        log_flow()  # a measurement since the last report is in no checkpoint
                         saver.save()
                     stop_if_asked(report is not None)
                 val = evaluate(
