@@ -113,7 +113,9 @@ def test_an_image_is_warped_alike_in_whatever_share_it_is() -> None:
     data = ImageSet(images, torch.arange(10), ("a",) * 10)
 
     def warped(**options: Any) -> dict[int, torch.Tensor]:
-        batches = iterate_shares(data, PLAIN, 4, shuffle=(0, 0), augment=Augment(warp=WARP), **options)
+        batches = iterate_shares(
+            data, PLAIN, 4, shuffle=(0, 0), augment=Augment(warp=WARP), **options
+        )
         return {
             int(y): x
             for b in batches

@@ -19,6 +19,7 @@ import pytest
 import torch
 from PIL import Image
 
+from allmlp.cli import main as cli
 from allmlp.errors import AllmlpError
 from allmlp.runs import fitting
 from allmlp.runs.config_tree import build_config, to_yaml
@@ -284,10 +285,14 @@ def test_a_checkpoint_that_does_not_fit_is_refused_and_left(
 
 
 def test_the_command_line_says_so_in_one_line(
-    zygote: Any, run: Path, capfd: pytest.CaptureFixture[str]
+    run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     damaged(run)
-    assert zygote.ask(arguments=["train", "--resume", str(run)]) == 1
+    with pytest.raises(SystemExit) as e:
+        cli(["train", "--resume", str(run)])
+    assert e.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "last.ckpt is no intact checkpoint" in line
 
 
 def test_changed_data_are_refused(zygote: Any, photos: Path, tmp_path: Path) -> None:
