@@ -86,7 +86,10 @@ def arm(fault: Fault) -> None:
         link(source, target)
         fault(Path(target), "link", "after")
 
-    Path.open, Path.replace, os.fsync, os.link = opened, replaced, synced, linked  # type: ignore
+    patches: list[tuple[Any, str, Any]] = [(Path, "open", opened), (Path, "replace", replaced)]
+    patches += [(os, "fsync", synced), (os, "link", linked)]
+    for owner, name, function in patches:
+        setattr(owner, name, function)
 
 
 def obey(command: dict[str, Any], rank: int) -> None:
