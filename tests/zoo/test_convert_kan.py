@@ -397,7 +397,7 @@ def test_the_command(golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert read_weights(tmp_path / "ours").config == read_weights(path).config
     with pytest.raises(SystemExit):
         main(["convert", str(path), "--to", str(tmp_path / "t"), "--as", "timm"])
-    assert "for which timm has no names" in capsys.readouterr().err
+    assert "timm's names are written for the mixer alone" in capsys.readouterr().err
     state, _, _ = old_pykan(
         torch.linspace(-1, 1, 6).double().repeat(6, 1)
         * torch.tensor([[1.0], [1.0], [1.2], [1.0], [1.0], [1.0]]).double()

@@ -43,7 +43,9 @@ def convert(
 
     weights = read_weights(file, img_size)
     if naming == "timm" and weights.family != "mixer":
-        raise AllmlpError(f"{file} holds a {weights.family}, for which timm has no names")
+        raise AllmlpError(
+            f"{file} holds a {weights.family}; timm's names are written for the mixer alone"
+        )
     model = build_model(weights.family, asdict(weights.config))
     load_state(model, weights.state, str(file))  # a damaged file is found before anything is made
     name = weights.name or name_of(weights.family, weights.config)

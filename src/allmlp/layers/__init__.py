@@ -25,6 +25,7 @@ from allmlp.layers.kan_symbolic import SymbolicEdges as SymbolicEdges
 from allmlp.layers.mlp import Mlp as Mlp
 from allmlp.layers.mlp import TokenMlp as TokenMlp
 from allmlp.layers.patch_stem import PatchStem as PatchStem
+from allmlp.layers.recompute import recompute as recompute
 
 __all__ = [
     "BASES",
@@ -51,5 +52,6 @@ __all__ = [
     "drop_path_rates",
     "make_basis",
     "make_channel_mlp",
+    "recompute",
     "refine_layer",
 ]

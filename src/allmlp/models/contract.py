@@ -5,7 +5,7 @@ Abstract only: an architecture fills it in whole, and inherits no behaviour.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -22,7 +22,11 @@ class VisionModel(nn.Module, ABC):
         num_features: channels of what `forward_features` returns.
         feature_info: for each intermediate, its channels (`num_chs`), its stride in pixels
             (`reduction`) and its submodule (`module`).
+        RESIZES: the methods that `resize_config` knows, where weights depend on the image size and
+            can move to another.
     """
+
+    RESIZES: ClassVar[tuple[str, ...]] = ()
 
     config: Any
     num_features: int
@@ -66,7 +70,10 @@ class VisionModel(nn.Module, ABC):
     @staticmethod
     @abstractmethod
     def resize_config(config: Any, img_size: tuple[int, int], method: Any) -> Any:
-        """The config of the net for another image size, when weights move there by `method`."""
+        """The config for another image size, when weights move there by `method`.
+
+        Without `RESIZES` the method is None: all weights fit any size, or the size is refused.
+        """
 
     @abstractmethod
     def resize_state(

@@ -145,6 +145,8 @@ class Mixer(VisionModel):
         torch.Size([5, 10])
     """
 
+    RESIZES = RESIZES
+
     def __init__(self, config: MixerConfig):
         super().__init__()
         self.config = config

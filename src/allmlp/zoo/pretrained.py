@@ -105,13 +105,14 @@ def build_pretrained(
 ) -> VisionModel:
     """A variant with somebody's weights.
 
-    The head is kept where the number of classes agrees and is fresh (zero) where it does not.
+    The head is kept where the number of classes agrees and is fresh where it does not.
 
     Args:
         name: the variant.
         weights: as `find_weights` gives them.
         given: config fields that the caller wants different from those of the weights.
-        resize: how the weights move to another image size; needed only if `img_size` differs.
+        resize: how the weights move to another image size; needed only if `img_size` differs and
+            weights depend on it.
 
     Raises:
         AllmlpError: weights of another variant, an unknown field, another image size without
@@ -126,7 +127,7 @@ def build_pretrained(
     new_size = fields.pop("img_size", config.img_size)
     target = config
     if new_size != config.img_size:
-        if resize is None:
+        if resize is None and model_class.RESIZES:
             old = "x".join(map(str, config.img_size))
             raise AllmlpError(
                 f"{weights.source} was made for images of {old}, not "
@@ -137,7 +138,7 @@ def build_pretrained(
     target = replace(target, **fields)
 
     model = build_vision_model(family, asdict(target))
-    if target.img_size != config.img_size and resize is not None:
+    if target.img_size != config.img_size:
         state = model.resize_state(state, config, resize)
     if target.num_classes != config.num_classes:
         head = {f"head.{key}": t for key, t in model.get_classifier().state_dict().items()}

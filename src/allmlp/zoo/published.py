@@ -24,7 +24,18 @@ def _table3(top1: float, pretraining: str, img_size: int = 224) -> PublishedResu
     return PublishedResult(top1, pretraining, img_size, "arXiv:2105.01601, table 3")
 
 
+_ALONE = "none (ImageNet-1k alone)"
+_CONVMIXER = "github.com/locuslab/convmixer"
+
 PUBLISHED: dict[str, tuple[PublishedResult, ...]] = {
+    "convmixer_1536_20": (PublishedResult(81.37, _ALONE, 224, _CONVMIXER),),
+    "convmixer_768_32": (PublishedResult(80.16, _ALONE, 224, _CONVMIXER),),
+    "convmixer_1024_20": (PublishedResult(76.94, _ALONE, 224, _CONVMIXER),),
+    "convmixer_256_8": (
+        PublishedResult(
+            92.60, "none (25 epochs)", 32, "github.com/locuslab/convmixer-cifar10", "CIFAR-10"
+        ),
+    ),
     "mixer_s32": (_table3(68.70, "JFT-300M, 5 epochs"),),
     "mixer_s16": (_table3(73.83, "JFT-300M, 5 epochs"),),
     "mixer_b32": (_table3(75.53, "JFT-300M, 7 epochs"),),

@@ -10,6 +10,8 @@ from allmlp.errors import AllmlpError, unknown_name
 __all__ = ["RECORDS", "WeightRecord", "find_record", "tags_of"]
 
 HALF = (0.5, 0.5, 0.5)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,7 @@ _WRONG_TAG = (
 )
 _1K, _21K = "ImageNet-1k", "ImageNet-21k"
 
-_ALL = (
+_MIXERS = (
     replace(_google("b16", "imagenet1k", "google_in1k", _1K), top1=76.44, top1_source=_PAPER),
     replace(_google("l16", "imagenet1k", "google_in1k", _1K), top1=71.76, top1_source=_PAPER),
     replace(_google("b16", "imagenet21k", "google_in21k", _21K), num_classes=21843),
@@ -135,7 +137,36 @@ _ALL = (
     ),
 )
 
-RECORDS: dict[str, WeightRecord] = {record.name: record for record in _ALL}
+_CONVMIXER = "https://github.com/tmp-iclr/convmixer/releases/download"
+
+
+def _convmixer(model: str, file: str, top1: float) -> WeightRecord:
+    return WeightRecord(
+        model=f"convmixer_{model}",
+        tag="official_in1k",
+        url=f"{_CONVMIXER}/timm-v1.0/convmixer_{file}.pth.tar",
+        origin="the paper's authors (locuslab/convmixer)",
+        licence="MIT",
+        pretraining=_1K,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        crop=0.96,
+        top1=top1,
+        top1_source="github.com/locuslab/convmixer",
+        also=("in1k",),  # timm's tag of the same weights
+    )
+
+
+_CONVMIXERS = (
+    _convmixer("1536_20", "1536_20_ks9_p7", 81.37),
+    replace(
+        _convmixer("768_32", "768_32_ks7_p7_relu", 80.16),
+        note="trained with ReLU; with GELU they are worth nothing",
+    ),
+    _convmixer("1024_20", "1024_20_ks9_p14", 76.94),
+)
+
+RECORDS: dict[str, WeightRecord] = {record.name: record for record in (*_MIXERS, *_CONVMIXERS)}
 
 
 def tags_of(model: str) -> list[str]:

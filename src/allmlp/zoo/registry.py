@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from allmlp.errors import AllmlpError, unknown_name
-from allmlp.models import image_kan, kan, mixer
+from allmlp.models import convmixer, image_kan, kan, mixer
 from allmlp.models.contract import VisionModel
 from allmlp.models.kan_config import KANConfig, as_tuples
 
@@ -46,6 +46,13 @@ FAMILIES: dict[str, Family] = {
     "mixer": Family(
         mixer.Mixer, mixer.MixerConfig, mixer.VARIANTS, "arXiv:2105.01601", mixer.Mixer
     ),
+    "convmixer": Family(
+        convmixer.ConvMixer,
+        convmixer.ConvMixerConfig,
+        convmixer.VARIANTS,
+        "arXiv:2201.09792",
+        convmixer.ConvMixer,
+    ),
     "kan": Family(kan.KAN, KANConfig, {}, "arXiv:2404.19756", kan.KAN.from_config),
     "image_kan": Family(
         image_kan.ImageKAN,
@@ -59,7 +66,7 @@ FAMILIES: dict[str, Family] = {
 # timm's names of the same sizes
 ALIASES: dict[str, str] = {
     f"mixer_{size}_224": f"mixer_{size}" for size in ("s32", "s16", "b32", "b16", "l32", "l16")
-}
+} | {"convmixer_1024_20_ks9_p14": "convmixer_1024_20"}
 
 
 @cache

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from allmlp.errors import AllmlpError
+from allmlp.zoo.convert.convmixer import CONVMIXER_FORMATS
 from allmlp.zoo.convert.efficient_kan import EFFICIENT_KAN
 from allmlp.zoo.convert.fast_kan import FAST_KAN
 from allmlp.zoo.convert.format import Converted, Converter, Settings
@@ -18,6 +19,7 @@ __all__ = ["CONVERTERS", "convert_state"]
 
 CONVERTERS: tuple[Converter, ...] = (
     *MIXER_FORMATS,
+    *CONVMIXER_FORMATS,
     *PYKAN_FORMATS,
     EFFICIENT_KAN,
     FAST_KAN,

@@ -1,0 +1,302 @@
+"""ConvMixer: a depthwise convolution mixes places, a pointwise one mixes channels.
+
+Paper: Trockman and Kolter 2022, arXiv:2201.09792, figure 2.
+Reference: locuslab/convmixer, convmixer.py; locuslab/convmixer-cifar10.
+No all-MLP network: its isotropic sibling, and the only one here that fits images of any size.
+DIFF: images that the patches do not tile are refused (the reference drops the rest in silence).
+Axes: b batch, c image channels, h w pixels or patches, d width, k classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
+from allmlp.layers.drop_path import DropPath, drop_path_rates
+from allmlp.layers.patch_stem import check_patches
+from allmlp.layers.recompute import recompute
+from allmlp.models.contract import VisionModel
+from allmlp.ops.blocks import block_numbers
+
+__all__ = ["VARIANTS", "ConvMixer", "ConvMixerBlock", "ConvMixerConfig"]
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "relu": nn.ReLU}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvMixerConfig:
+    """Sizes of one ConvMixer. The defaults are ConvMixer-1536/20.
+
+    Raises:
+        AllmlpError: a size is no positive integer, the patches do not tile the image, the rate lies
+            outside [0, 1), or the activation is unknown.
+    """
+
+    img_size: tuple[int, int] = (224, 224)  # pixels; of the data, weights do not depend on it
+    in_chans: int = 3
+    patch_size: int = 7  # pixels per side
+    width: int = 1536  # d; "h" in the paper
+    depth: int = 20  # blocks
+    kernel_size: int = 9  # patches per side of the depthwise kernel
+    num_classes: int = 1000  # 0 leaves the head out
+    activation: Literal["gelu", "relu"] = "gelu"  # erf GELU
+    drop_path_rate: float = 0.0  # of the last block's depthwise half; linear, from 0
+
+    # what weights fix and a variant's name promises
+    SIZES: ClassVar = ("patch_size", "width", "depth", "kernel_size")
+
+    def __post_init__(self) -> None:
+        check_integers(
+            "ConvMixer",
+            minimum=1,
+            in_chans=self.in_chans,
+            patch_size=self.patch_size,
+            width=self.width,
+            depth=self.depth,
+            kernel_size=self.kernel_size,
+        )
+        check_integers("ConvMixer", minimum=0, num_classes=self.num_classes)
+        check_rates("ConvMixer", drop_path_rate=self.drop_path_rate)
+        check_choice("activation", self.activation, ACTIVATIONS)
+        check_patches("ConvMixer", self.img_size, self.patch_size)
+
+
+class ConvMixerStem(nn.Module):
+    """Patches, each embedded by one linear map, then activation and batch norm.
+
+    Shape:
+        images (b, c, h, w) -> (b, d, h / patch_size, w / patch_size); dtype unchanged.
+
+    Raises:
+        AllmlpError: at run time, another number of channels, or a size the patches do not tile.
+    """
+
+    def __init__(self, *, in_chans: int, patch_size: int, width: int, activation: nn.Module):
+        super().__init__()
+        self.conv = nn.Conv2d(in_chans, width, patch_size, stride=patch_size)
+        self.activation = activation
+        self.norm = nn.BatchNorm2d(width)
+
+    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d y x"]:
+        channels, height, width = images.shape[1:]
+        if channels != self.conv.in_channels:
+            raise AllmlpError(
+                f"this ConvMixer was built for {self.conv.in_channels} image channels but got "
+                f"{channels}; build it with in_chans={channels}"
+            )
+        check_patches("ConvMixer", (height, width), self.conv.kernel_size[0])
+        return self.norm(self.activation(self.conv(images)))
+
+
+class ConvMixerBlock(nn.Module):
+    """Depthwise convolution with a residual, then a pointwise one without (paper, eq. 2 and 3).
+
+    Each is followed by the activation and only then by its batch norm.
+
+    Args:
+        width: d.
+        kernel_size: per side, odd or even. An even kernel reaches one place further to the right
+            and down than to the left and up, as `padding="same"` does in torch and TensorFlow.
+        activation: module after both convolutions.
+        drop_path_rate: probability that a sample skips the depthwise half, in [0, 1).
+
+    Shape:
+        (b, d, h, w) -> (b, d, h, w); dtype unchanged.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        kernel_size: int,
+        activation: nn.Module,
+        drop_path_rate: float = 0.0,
+    ):
+        super().__init__()
+        before, after = (kernel_size - 1) // 2, kernel_size // 2
+        # padding="same" would warn of the copy that even kernels need
+        self.pad = nn.Identity() if before == after else nn.ZeroPad2d((before, after) * 2)
+        self.depthwise = nn.Conv2d(
+            width, width, kernel_size, padding=before if before == after else 0, groups=width
+        )
+        self.depthwise_norm = nn.BatchNorm2d(width)
+        self.pointwise = nn.Conv2d(width, width, 1)
+        self.pointwise_norm = nn.BatchNorm2d(width)
+        self.activation = activation
+        self.drop_path = DropPath(drop_path_rate)
+
+    def forward(self, x: Float[Tensor, "b d h w"]) -> Float[Tensor, "b d h w"]:
+        mixed = self.depthwise_norm(self.activation(self.depthwise(self.pad(x))))
+        x = x + self.drop_path(mixed)
+        return self.pointwise_norm(self.activation(self.pointwise(x)))
+
+
+class ConvMixer(VisionModel):
+    """Patches, `depth` blocks, mean over places, linear head. Fresh weights are torch's.
+
+    Args:
+        config: the sizes.
+
+    Shape:
+        images (b, c, h, w) of any size that the patches tile -> logits (b, k), or (b, d) with
+        `num_classes=0`.
+
+    Example:
+        >>> import torch
+        >>> config = ConvMixerConfig(img_size=(8, 8), patch_size=2, width=16, depth=2,
+        ...                          kernel_size=3, num_classes=10)
+        >>> ConvMixer(config)(torch.zeros(5, 3, 8, 12)).shape
+        torch.Size([5, 10])
+    """
+
+    def __init__(self, config: ConvMixerConfig):
+        super().__init__()
+        self.config = config
+        self.num_features = config.width
+        self.grad_checkpointing = False
+        self.stem = ConvMixerStem(
+            in_chans=config.in_chans,
+            patch_size=config.patch_size,
+            width=config.width,
+            activation=ACTIVATIONS[config.activation](),
+        )
+        self.blocks = nn.ModuleList(
+            ConvMixerBlock(
+                width=config.width,
+                kernel_size=config.kernel_size,
+                activation=ACTIVATIONS[config.activation](),
+                drop_path_rate=rate,
+            )
+            for rate in drop_path_rates(config.drop_path_rate, config.depth)
+        )
+        self.head = _head(config)
+        self.feature_info = [
+            {"num_chs": config.width, "reduction": config.patch_size, "module": f"blocks.{i}"}
+            for i in range(config.depth)
+        ]
+
+    def forward_features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d y x"]:
+        """The map before pooling; its last layer is a batch norm already."""
+        x = self.stem(images)
+        for block in self.blocks:
+            x = self._run(block, x)
+        return x
+
+    def forward_head(
+        self, x: Float[Tensor, "b d y x"], pre_logits: bool = False
+    ) -> Float[Tensor, "b k"]:
+        """Mean over places, then the head unless `pre_logits`."""
+        x = x.mean(dim=(2, 3))
+        return x if pre_logits else self.head(x)
+
+    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        return self.forward_head(self.forward_features(images))
+
+    def forward_intermediates(
+        self,
+        images: Float[Tensor, "b c h w"],
+        indices: int | Sequence[int] | None = None,
+        norm: bool = False,
+        output_fmt: Literal["NCHW", "NLC"] = "NCHW",
+        intermediates_only: bool = False,
+    ) -> tuple[Tensor, list[Tensor]] | list[Tensor]:
+        """The output of chosen blocks, and of `forward_features`.
+
+        Args:
+            images: a batch.
+            indices: block numbers (negative ones count from the end), the last n blocks for an
+                integer n, or all for None.
+            norm: without effect, every block ends in its own norm.
+            output_fmt: maps (b, d, h/p, w/p) or tokens (b, n, d).
+            intermediates_only: return the list alone and skip the blocks after the last one asked.
+
+        Returns:
+            `(final map, intermediates)`, or the intermediates alone.
+
+        Raises:
+            AllmlpError: a block number that does not exist, or an unknown format.
+        """
+        check_choice("output_fmt", output_fmt, ("NCHW", "NLC"))
+        wanted = block_numbers(indices, len(self.blocks))
+        x = self.stem(images)
+        found: dict[int, Tensor] = {}
+        for i, block in enumerate(self.blocks):
+            if intermediates_only and i > max(wanted):
+                break
+            x = self._run(block, x)
+            if i in wanted:
+                tokens = output_fmt == "NLC"
+                found[i] = rearrange(x, "b d h w -> b (h w) d") if tokens else x
+        intermediates = [found[i] for i in wanted]
+        return intermediates if intermediates_only else (x, intermediates)
+
+    def _run(self, block: nn.Module, x: Tensor) -> Tensor:
+        return recompute(block, x) if self.grad_checkpointing else block(x)
+
+    def get_classifier(self) -> nn.Module:
+        """The head: `nn.Linear`, or `nn.Identity` without classes."""
+        return self.head
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Put in a fresh head for `num_classes` classes; 0 removes it, and it can come back.
+
+        Raises:
+            AllmlpError: `num_classes` is negative.
+        """
+        self.config = replace(self.config, num_classes=num_classes)
+        self.head = _head(self.config).to(self.stem.conv.weight)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Recompute the blocks in the backward pass: less memory, a third more time."""
+        self.grad_checkpointing = enable
+
+    @staticmethod
+    def resize_config(
+        config: ConvMixerConfig, img_size: tuple[int, int], method: str | None
+    ) -> ConvMixerConfig:
+        """The config for another image size; the weights stay as they are.
+
+        At the border the kernels see other shares of zeros: after a large change, fine-tune.
+
+        Raises:
+            AllmlpError: the patches do not tile the image, or a method is named.
+        """
+        if method is not None:
+            raise AllmlpError(
+                f"a ConvMixer's weights fit images of any size, got resize={method!r}; leave it out"
+            )
+        return replace(config, img_size=img_size)
+
+    def resize_state(
+        self, state: Mapping[str, Tensor], old_config: ConvMixerConfig, method: str | None
+    ) -> dict[str, Tensor]:
+        """The same weights: none depends on the image size."""
+        return dict(state)
+
+    def no_weight_decay(self) -> set[str]:
+        """Parameters exempt from decay beyond biases and norms: none."""
+        return set()
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """Patterns, in timm's form, that sort parameters into stem and blocks."""
+        return {"stem": r"^stem", "blocks": [(r"^blocks\.(\d+)", None)]}
+
+
+def _head(config: ConvMixerConfig) -> nn.Module:
+    return nn.Linear(config.width, config.num_classes) if config.num_classes else nn.Identity()
+
+
+VARIANTS = {
+    # the three with public weights
+    "convmixer_1536_20": ConvMixerConfig(),
+    "convmixer_768_32": ConvMixerConfig(width=768, depth=32, kernel_size=7, activation="relu"),
+    "convmixer_1024_20": ConvMixerConfig(width=1024, depth=20, patch_size=14),
+    # CIFAR: the defaults of convmixer-cifar10
+    "convmixer_256_8": ConvMixerConfig(
+        img_size=(32, 32), patch_size=2, width=256, depth=8, kernel_size=5, num_classes=10
+    ),
+}
