@@ -27,6 +27,9 @@ def _table3(top1: float, pretraining: str, img_size: int = 224) -> PublishedResu
 _ALONE = "none (ImageNet-1k alone)"
 _CONVMIXER = "github.com/locuslab/convmixer"
 
+_FINE_TUNED = "ImageNet-21k, fine-tuned on ImageNet-1k"
+_SCALING = "github.com/gregorbachmann/scaling_mlps"
+
 PUBLISHED: dict[str, tuple[PublishedResult, ...]] = {
     "convmixer_1536_20": (PublishedResult(81.37, _ALONE, 224, _CONVMIXER),),
     "convmixer_768_32": (PublishedResult(80.16, _ALONE, 224, _CONVMIXER),),
@@ -36,6 +39,10 @@ PUBLISHED: dict[str, tuple[PublishedResult, ...]] = {
             92.60, "none (25 epochs)", 32, "github.com/locuslab/convmixer-cifar10", "CIFAR-10"
         ),
     ),
+    "scaling_mlp_b6_w512": (PublishedResult(33.3, _FINE_TUNED, 64, _SCALING),),
+    "scaling_mlp_b12_w512": (PublishedResult(38.0, _FINE_TUNED, 64, _SCALING),),
+    "scaling_mlp_b6_w1024": (PublishedResult(40.0, _FINE_TUNED, 64, _SCALING),),
+    "scaling_mlp_b12_w1024": (PublishedResult(43.2, _FINE_TUNED, 64, _SCALING),),
     "mixer_s32": (_table3(68.70, "JFT-300M, 5 epochs"),),
     "mixer_s16": (_table3(73.83, "JFT-300M, 5 epochs"),),
     "mixer_b32": (_table3(75.53, "JFT-300M, 7 epochs"),),

@@ -166,7 +166,57 @@ _CONVMIXERS = (
     _convmixer("1024_20", "1024_20_ks9_p14", 76.94),
 )
 
-RECORDS: dict[str, WeightRecord] = {record.name: record for record in (*_MIXERS, *_CONVMIXERS)}
+_DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
+# tag -> what it learned, its classes, mean and standard deviation of its pixels
+_CIFAR = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+_LEARNED = {
+    "in21k": (_21K, 11230, IMAGENET_MEAN, IMAGENET_STD),
+    "in21k_ft_cifar10": (f"{_21K}, fine-tuned on CIFAR-10", 10, *_CIFAR),
+    "in21k_ft_cifar100": (f"{_21K}, fine-tuned on CIFAR-100", 100, *_CIFAR),
+    "in21k_ft_in1k": (f"{_21K}, fine-tuned on {_1K}", 1000, IMAGENET_MEAN, IMAGENET_STD),
+}
+
+
+def _scaling(size: str, tag: str, drive_id: str) -> WeightRecord:
+    pretraining, classes, mean, std = _LEARNED[tag]
+    return WeightRecord(
+        model=f"scaling_mlp_{size}",
+        tag=tag,
+        url=f"{_DRIVE}{drive_id}",
+        origin="the paper's authors (gregorbachmann/scaling_mlps)",
+        licence="none stated",
+        pretraining=pretraining,
+        num_classes=classes,
+        img_size=64,
+        mean=mean,
+        std=std,
+        interpolation="bilinear",
+        crop=1.0,
+    )
+
+
+# B-6/Wi-512 on ImageNet-1k is left out: its published link leads to the CIFAR-100 file
+_SCALING_MLPS = (
+    _scaling("b12_w1024", "in21k", "1rcV8RXij_kW9X2zSLNyNOTO_bKUjE0cJ"),
+    _scaling("b12_w512", "in21k", "1sL9j_4FFeBTWTzuRFbHLfwrmPVLXhUtW"),
+    _scaling("b6_w1024", "in21k", "1cmO3QSz_hfHtyzkUOZnPmXPxIE2YzEbf"),
+    _scaling("b6_w512", "in21k", "1QV3a99UT8llfh9zDDuNKWDH_5c6S_YT5"),
+    _scaling("b12_w1024", "in21k_ft_cifar10", "1GyxuewoOzMRhzEOyUrIBLQzquc-QEYNV"),
+    _scaling("b12_w1024", "in21k_ft_cifar100", "1LNqC58cSwtuDr-C4bk1O3GA_vAWls-UH"),
+    _scaling("b12_w1024", "in21k_ft_in1k", "1MVebvnSGL02k_ql1gUCjh4quGqM9RM4F"),
+    _scaling("b12_w512", "in21k_ft_cifar10", "1F1NvoOsYCgsn1GOZcwsoToOtsw-9Aw1v"),
+    _scaling("b12_w512", "in21k_ft_cifar100", "1KIULehrqOyxIkZj0HiqowNmBy4Ye1EQ2"),
+    _scaling("b12_w512", "in21k_ft_in1k", "1f0ZYzB_XujX8hDcEn_J6iWvw1meJ4Cbg"),
+    _scaling("b6_w1024", "in21k_ft_cifar10", "1Tyd5CkROPCMQybnrZ_o1wiAW7VoK6AfJ"),
+    _scaling("b6_w1024", "in21k_ft_cifar100", "1FrRb78bjun6QGbbH-pCWDaaE_8LWW785"),
+    _scaling("b6_w1024", "in21k_ft_in1k", "115Lks211vx1at2dWn3JtQ57EZ7eNAVP4E"),
+    _scaling("b6_w512", "in21k_ft_cifar10", "1VjHgjheSm_w7xPtheEmY5kV_KE4-38zQ"),
+    _scaling("b6_w512", "in21k_ft_cifar100", "1iK3t20-GS_Vs-_Q3ZexSiCfjGJ3IaPC2"),
+)
+
+RECORDS: dict[str, WeightRecord] = {
+    record.name: record for record in (*_MIXERS, *_CONVMIXERS, *_SCALING_MLPS)
+}
 
 
 def tags_of(model: str) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from allmlp.errors import AllmlpError, unknown_name
-from allmlp.models import convmixer, image_kan, kan, mixer
+from allmlp.models import convmixer, image_kan, kan, mixer, scaling_mlp
 from allmlp.models.contract import VisionModel
 from allmlp.models.kan_config import KANConfig, as_tuples
 
@@ -60,6 +60,13 @@ FAMILIES: dict[str, Family] = {
         image_kan.VARIANTS,
         "arXiv:2404.19756",
         image_kan.ImageKAN,
+    ),
+    "scaling_mlp": Family(
+        scaling_mlp.ScalingMlp,
+        scaling_mlp.ScalingMlpConfig,
+        scaling_mlp.VARIANTS,
+        "arXiv:2306.13575",
+        scaling_mlp.ScalingMlp,
     ),
 }
 

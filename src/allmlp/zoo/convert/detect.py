@@ -13,6 +13,7 @@ from allmlp.zoo.convert.format import Converted, Converter, Settings
 from allmlp.zoo.convert.kan_parts import KAN_PARTS
 from allmlp.zoo.convert.mixer import MIXER_FORMATS
 from allmlp.zoo.convert.pykan import PYKAN_FORMATS
+from allmlp.zoo.convert.scaling_mlp import SCALING_MLP_FORMATS
 from allmlp.zoo.convert.series_kan import SERIES_FORMATS
 
 __all__ = ["CONVERTERS", "convert_state"]
@@ -20,6 +21,7 @@ __all__ = ["CONVERTERS", "convert_state"]
 CONVERTERS: tuple[Converter, ...] = (
     *MIXER_FORMATS,
     *CONVMIXER_FORMATS,
+    *SCALING_MLP_FORMATS,
     *PYKAN_FORMATS,
     EFFICIENT_KAN,
     FAST_KAN,
