@@ -526,3 +526,14 @@ def test_a_compiled_model_learns_the_same_and_is_kept_uncompiled(
     for ours, theirs in zip(logged(compiled.path), logged(plain.path), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-3)
     assert compiled.model.state_dict().keys() == plain.model.state_dict().keys()
+
+
+def test_a_refused_resumption_shows_no_configuration(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as e:
+        cli(["train", "--resume", str(run), "--lr", "0.1"])
+    assert e.value.code == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "keeps its own configuration" in shown.err

@@ -93,12 +93,10 @@ def train(
     }
     given = {k: v for k, v in short.items() if v is not None}
     main = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts
-    if resume not in (None, "auto") and not tree and not given:
-        resolved = None
-    else:
-        resolved = resolve_config(tree, given)
-        if main:
-            print(to_yaml(resolved), flush=True)
+    known = resume not in (None, "auto")  # that run's own configuration holds
+    resolved = None if known and not tree and not given else resolve_config(tree, given)
+    if main and resolved is not None and not known:
+        print(to_yaml(resolved), flush=True)
 
     from allmlp.runs.train import train as train_run
 
