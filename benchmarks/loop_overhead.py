@@ -57,7 +57,11 @@ def by_loop(progress: bool) -> Callable[[], None]:
         with closing(display):
             for epoch in range(EPOCHS):
                 order = torch.randperm(len(X), generator=epoch_generator(0, epoch, "order"))
-                batches = ((X[rows], Y[rows]) for rows in order.split(BATCH))
+                # as `fit` and the data sets in memory take them
+                batches = (
+                    (X.index_select(0, rows), Y.index_select(0, rows))
+                    for rows in order.split(BATCH)
+                )
                 for report in loop.train_epoch(batches):
                     if report:
                         display.step(report)
