@@ -128,9 +128,7 @@ def test_torchrun_restarts_a_killed_rank(tmp_path: Path) -> None:
         arguments += ["--precision", "fp32", "--train.warmup", "1", "--train.checkpoint_steps", "2"]
         arguments += ["--model.overrides.dropout_rate", "0.1", "--train.ema", "0.9"]
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-        # --standalone makes a new store for each attempt; the default one keeps the addresses of
-        # dead processes, and the next attempt may wait for them for ever
-        torchrun += ["--standalone", "--max-restarts", "2", "-m", "--", "allmlp"]
+        torchrun += ["--max-restarts", "2", "-m", "--", "allmlp"]
         return subprocess.Popen([*torchrun, *arguments], cwd=tmp_path, text=True)
 
     assert launch("whole").wait(timeout=300) == 0

@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 
 from allmlp.training import ALONE, Ranks, join_ranks
+from allmlp.training.ranks import _meet
 
 CPU = torch.device("cpu")
 
@@ -38,6 +39,28 @@ def test_an_error_of_the_first_process_is_that_of_all() -> None:
 
     with pytest.raises(ValueError, match="no room"):
         ALONE.from_main(fail)
+
+
+def test_processes_started_anew_do_not_find_addresses_of_dead_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = dist.TCPStore("127.0.0.1", 0, is_master=True)  # by torchrun, for all attempts
+    for name, value in {
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(kept.port),
+        "RANK": "1",
+        "WORLD_SIZE": "2",
+    }.items():
+        monkeypatch.setenv(name, value)
+    stores = []
+    for attempt in ("0", "1"):
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", attempt)
+        store, rank, size = _meet()
+        assert (rank, size) == (1, 2)
+        stores.append(store)
+    stores[0].set("address", "of a process that is dead by now")
+    assert not stores[1].check(["address"])
 
 
 def two(rank: int, port: int) -> list[object]:

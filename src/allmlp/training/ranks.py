@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 __all__ = ["ALONE", "Ranks", "join_ranks"]
 
@@ -103,8 +105,24 @@ def join_ranks(device: torch.device) -> Iterator[Ranks]:
     if cuda:
         torch.cuda.set_device(device)
     # Gloo beside NCCL: objects are sent from the CPU
-    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
+    backends = "cpu:gloo,cuda:nccl" if cuda else "gloo"
+    store, rank, size = _meet()
+    dist.init_process_group(backends, store=store, rank=rank, world_size=size)
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size())
     finally:
         dist.destroy_process_group()
+
+
+def _meet() -> tuple[Store, int, int]:
+    """Where the processes of this attempt exchange addresses; rank and number of processes.
+
+    `torchrun` keeps one store for all its attempts (torch 2.13), and who starts anew would find the
+    addresses of dead processes there. On one machine all processes count the attempts alike; on
+    several they need not, and TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 gives each attempt a new store.
+    """
+    store, rank, size = next(iter(rendezvous("env://")))
+    if os.environ.get("GROUP_WORLD_SIZE", "1") == "1":
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        store = PrefixStore(f"attempt {attempt}", store)
+    return store, rank, size
