@@ -6,9 +6,13 @@ from hypothesis import strategies as st
 from allmlp.errors import AllmlpError
 from allmlp.ops.resize import (
     TokenMaps,
+    interpolate_reading,
+    interpolate_token_map,
     interpolate_token_maps,
     tile_counts,
     tile_order,
+    tile_reading,
+    tile_token_map,
     tile_token_maps,
 )
 
@@ -80,3 +84,33 @@ def test_block_needs_whole_multiples() -> None:
     assert tile_counts((2, 3), (4, 9)) == (2, 3)
     with pytest.raises(AllmlpError, match="14x14 patches .* cannot fill 24x24; .*interpolate"):
         tile_counts((14, 14), (24, 24))
+
+
+@given(h=side, w=side, kh=st.integers(1, 3), kw=st.integers(1, 3))
+def test_a_single_map_acts_in_every_tile_alone(h: int, w: int, kh: int, kw: int) -> None:
+    weight, bias = torch.randn(h * w, h * w).double(), torch.randn(h * w).double()
+    large, large_bias = tile_token_map(weight, bias, (h, w), (kh * h, kw * w))
+    tokens = torch.randn(kh * h * kw * w, 5, dtype=torch.float64)
+    mixed = large @ tokens + large_bias[:, None]
+    means = tile_reading(weight, (h, w), (kh * h, kw * w)) @ tokens
+    order = tile_order((h, w), (kh, kw))
+    for index in order:
+        torch.testing.assert_close(mixed[index], weight @ tokens[index] + bias[:, None])
+    torch.testing.assert_close(means, torch.stack([weight @ tokens[i] for i in order]).mean(0))
+
+
+@given(h=side, w=side, new_h=st.integers(1, 6), new_w=st.integers(1, 6))
+def test_interpolating_a_single_map_keeps_what_constant_tokens_give(
+    h: int, w: int, new_h: int, new_w: int
+) -> None:
+    weight, bias = torch.randn(h * w, h * w).double(), torch.randn(h * w).double()
+    new, new_bias = interpolate_token_map(weight, bias, (h, w), (new_h, new_w))
+    assert new.shape == (new_h * new_w, new_h * new_w)
+    # equal tokens give the row sums: a map of the grid, resampled as the bias is
+    sums = weight.sum(1)
+    _, expected = interpolate_token_map(weight, sums, (h, w), (new_h, new_w))
+    torch.testing.assert_close(new.sum(1), expected)
+    read = interpolate_reading(weight, (h, w), (new_h, new_w))
+    torch.testing.assert_close(read.sum(1), sums)
+    if (h, w) == (new_h, new_w):
+        torch.testing.assert_close((new, new_bias), (weight, bias))

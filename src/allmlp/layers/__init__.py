@@ -1,5 +1,7 @@
 """`nn.Module`s with parameters and no opinion about the network they are part of."""
 
+from allmlp.layers.affine import Affine as Affine
+from allmlp.layers.affine import LayerScale as LayerScale
 from allmlp.layers.bases import BASES as BASES
 from allmlp.layers.bases import make_basis as make_basis
 from allmlp.layers.basis import Basis as Basis
@@ -26,11 +28,13 @@ from allmlp.layers.mlp import Mlp as Mlp
 from allmlp.layers.mlp import TokenMlp as TokenMlp
 from allmlp.layers.patch_stem import PatchStem as PatchStem
 from allmlp.layers.recompute import recompute as recompute
+from allmlp.layers.token_linear import TokenLinear as TokenLinear
 
 __all__ = [
     "BASES",
     "CHANNEL_MLPS",
     "GRKAN",
+    "Affine",
     "BSplineBasis",
     "Basis",
     "BumpBasis",
@@ -41,12 +45,14 @@ __all__ = [
     "KANConv3d",
     "KANLinear",
     "KANNodes",
+    "LayerScale",
     "Mlp",
     "PatchStem",
     "PolynomialBasis",
     "Rational",
     "ReLUBumpBasis",
     "SymbolicEdges",
+    "TokenLinear",
     "TokenMlp",
     "adapt_layer",
     "drop_path_rates",

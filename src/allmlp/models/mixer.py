@@ -10,22 +10,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
-import torch
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from allmlp.errors import check_choice, check_integers, check_rates
+from allmlp.layers.block_stack import run_blocks, run_blocks_keeping
 from allmlp.layers.channel_mlp import CHANNEL_MLPS, make_channel_mlp
 from allmlp.layers.drop_path import SCHEDULES, DropPath, drop_path_rates
 from allmlp.layers.grkan import Rational
-from allmlp.layers.init import lecun_normal_
+from allmlp.layers.head import make_head, zero_head_
+from allmlp.layers.init import init_lecun_, init_trunc_normal_, init_xavier_
 from allmlp.layers.kan import KANLinear
 from allmlp.layers.mlp import TokenMlp
 from allmlp.layers.patch_stem import PatchStem, check_patches
 from allmlp.models.contract import VisionModel
-from allmlp.ops.blocks import block_numbers
 from allmlp.ops.resize import TokenMaps, interpolate_token_maps, tile_counts, tile_token_maps
 
 __all__ = ["VARIANTS", "Mixer", "MixerBlock", "MixerConfig"]
@@ -161,7 +159,7 @@ class Mixer(VisionModel):
         rates = drop_path_rates(config.drop_path_rate, config.depth, config.drop_path_schedule)
         self.blocks = nn.ModuleList(self._block(rate) for rate in rates)
         self.norm = nn.LayerNorm(config.width, eps=config.norm_eps)
-        self.head = _head(config)
+        self.head = make_head(config.width, config.num_classes)
         self.feature_info = [
             {"num_chs": config.width, "reduction": config.patch_size, "module": f"blocks.{i}"}
             for i in range(config.depth)
@@ -198,7 +196,7 @@ class Mixer(VisionModel):
         """
         for name, module in self.named_modules():
             if name == "head":
-                _zero_(module)
+                zero_head_(module)
             elif isinstance(module, nn.Linear | nn.Conv2d):
                 _INIT[self.config.init](module)
             elif isinstance(module, KANLinear | Rational):
@@ -206,9 +204,7 @@ class Mixer(VisionModel):
 
     def forward_features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
         """Normalised tokens, before pooling."""
-        x = self.stem(images)
-        for block in self.blocks:
-            x = self._run(block, x)
+        x = run_blocks(self.blocks, self.stem(images), recompute=self.grad_checkpointing)
         return self.norm(x)
 
     def forward_head(
@@ -245,27 +241,17 @@ class Mixer(VisionModel):
         Raises:
             AllmlpError: a block number that does not exist, or an unknown format.
         """
-        check_choice("output_fmt", output_fmt, ("NCHW", "NLC"))
-        wanted = block_numbers(indices, len(self.blocks))
-        x = self.stem(images)
-        found: dict[int, Tensor] = {}
-        for i, block in enumerate(self.blocks):
-            if intermediates_only and i > max(wanted):
-                break
-            x = self._run(block, x)
-            if i in wanted:
-                tokens = self.norm(x) if norm else x
-                found[i] = tokens if output_fmt == "NLC" else self._as_map(tokens)
-        intermediates = [found[i] for i in wanted]
-        return intermediates if intermediates_only else (self.norm(x), intermediates)
-
-    def _run(self, block: nn.Module, x: Tensor) -> Tensor:
-        if self.grad_checkpointing and torch.is_grad_enabled():
-            return checkpoint(block, x, use_reentrant=False)
-        return block(x)
-
-    def _as_map(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b d h w"]:
-        return rearrange(tokens, "b (h w) d -> b d h w", h=self.config.grid[0])
+        return run_blocks_keeping(
+            self.blocks,
+            self.stem(images),
+            indices,
+            final=self.norm,
+            normalise=norm,
+            output_fmt=output_fmt,
+            intermediates_only=intermediates_only,
+            grid=self.config.grid,
+            recompute=self.grad_checkpointing,
+        )
 
     def get_classifier(self) -> nn.Module:
         """The head: `nn.Linear`, or `nn.Identity` without classes."""
@@ -278,8 +264,7 @@ class Mixer(VisionModel):
             AllmlpError: `num_classes` is negative.
         """
         self.config = replace(self.config, num_classes=num_classes)
-        self.head = _head(self.config).to(self.norm.weight)
-        _zero_(self.head)
+        self.head = make_head(self.config.width, num_classes).to(self.norm.weight)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute the blocks in the backward pass: less memory, a third more time."""
@@ -351,37 +336,14 @@ class Mixer(VisionModel):
         return {"stem": r"^stem", "blocks": [(r"^blocks\.(\d+)", None), (r"^norm", (99999,))]}
 
 
-def _head(config: MixerConfig) -> nn.Module:
-    return nn.Linear(config.width, config.num_classes) if config.num_classes else nn.Identity()
-
-
-def _zero_(head: nn.Module) -> None:
-    for parameter in head.parameters():
-        nn.init.zeros_(parameter)
-
-
-def _init_flax(module: nn.Linear | nn.Conv2d) -> None:
-    lecun_normal_(module.weight)
-    if module.bias is not None:
-        nn.init.zeros_(module.bias)
-
-
 def _init_timm(module: nn.Linear | nn.Conv2d) -> None:
     if isinstance(module, nn.Conv2d):
-        _init_flax(module)
+        init_lecun_(module)
     else:
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.normal_(module.bias, std=1e-6)
+        init_xavier_(module, bias_std=1e-6)
 
 
-def _init_trunc_normal(module: nn.Linear | nn.Conv2d) -> None:
-    nn.init.trunc_normal_(module.weight, std=0.02)
-    if module.bias is not None:
-        nn.init.zeros_(module.bias)
-
-
-_INIT = {"flax": _init_flax, "timm": _init_timm, "trunc_normal": _init_trunc_normal}
+_INIT = {"flax": init_lecun_, "timm": _init_timm, "trunc_normal": init_trunc_normal_}
 
 _S = MixerConfig(width=512, depth=8, token_hidden=256, channel_hidden=2048)
 _B = MixerConfig(width=768, depth=12, token_hidden=384, channel_hidden=3072)

@@ -15,7 +15,17 @@ from torch import Tensor
 
 from allmlp.errors import AllmlpError
 
-__all__ = ["TokenMaps", "interpolate_token_maps", "tile_counts", "tile_order", "tile_token_maps"]
+__all__ = [
+    "TokenMaps",
+    "interpolate_reading",
+    "interpolate_token_map",
+    "interpolate_token_maps",
+    "tile_counts",
+    "tile_order",
+    "tile_reading",
+    "tile_token_map",
+    "tile_token_maps",
+]
 
 Grid = tuple[int, int]
 
@@ -98,12 +108,56 @@ def interpolate_token_maps(maps: TokenMaps, old: Grid, new: Grid) -> TokenMaps:
     written, and are resampled as they are. Any size goes; the result is an approximation. No
     published recipe for Mixer is known to us.
     """
-    scale = (old[0] * old[1]) / (new[0] * new[1])
-    w1 = _resample(maps.w1, old, new) * scale
-    # resampling keeps the mean of a map only nearly; the sum over tokens has to be exact
-    w1 = w1 + (maps.w1.sum(1, keepdim=True) - w1.sum(1, keepdim=True)) / w1.shape[1]
+    w1 = interpolate_reading(maps.w1, old, new)
     w2 = _resample(maps.w2.T, old, new).T.contiguous()
     return TokenMaps(w1, maps.b1, w2, _resample(maps.b2[None], old, new)[0])
+
+
+def tile_token_map(
+    weight: Float[Tensor, "n n"], bias: Float[Tensor, " n"], old: Grid, new: Grid
+) -> tuple[Float[Tensor, "n2 n2"], Float[Tensor, " n2"]]:
+    """As `tile_token_maps`, for one linear map from the grid to itself without a hidden layer.
+
+    Raises:
+        AllmlpError: a side of the new grid is no multiple of the old one.
+    """
+    tiles = tile_counts(old, new)
+    size = new[0] * new[1]
+    large, large_bias = weight.new_zeros(size, size), bias.new_zeros(size)
+    for tokens in tile_order(old, tiles).to(weight.device):
+        large[tokens[:, None], tokens] = weight
+        large_bias[tokens] = bias
+    return large, large_bias
+
+
+def interpolate_token_map(
+    weight: Float[Tensor, "n n"], bias: Float[Tensor, " n"], old: Grid, new: Grid
+) -> tuple[Float[Tensor, "n2 n2"], Float[Tensor, " n2"]]:
+    """As `interpolate_token_maps`, for one linear map from the grid to itself.
+
+    Every row is resampled as what reads the grid, then every column as what is written on it.
+    """
+    read = interpolate_reading(weight, old, new)
+    return _resample(read.T, old, new).T.contiguous(), _resample(bias[None], old, new)[0]
+
+
+def tile_reading(rows: Float[Tensor, "m n"], old: Grid, new: Grid) -> Float[Tensor, "m n2"]:
+    """Read the mean over the tiles: every tile by the old rows, divided by their number.
+
+    Raises:
+        AllmlpError: a side of the new grid is no multiple of the old one.
+    """
+    order = tile_order(old, tile_counts(old, new)).to(rows.device)
+    large = rows.new_zeros(rows.shape[0], new[0] * new[1])
+    large[:, order] = (rows / len(order))[:, None]
+    return large
+
+
+def interpolate_reading(rows: Float[Tensor, "m n"], old: Grid, new: Grid) -> Float[Tensor, "m n2"]:
+    """Resample rows that read a grid of tokens; what they give for constant tokens stays."""
+    read = _resample(rows, old, new) * ((old[0] * old[1]) / (new[0] * new[1]))
+    # resampling keeps the mean of a map only nearly; the sum over tokens has to be exact
+    return read + (rows.sum(1, keepdim=True) - read.sum(1, keepdim=True)) / read.shape[1]
 
 
 def _resample(rows: Float[Tensor, "m n"], old: Grid, new: Grid) -> Float[Tensor, "m n2"]:

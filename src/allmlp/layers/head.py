@@ -1,0 +1,20 @@
+"""The linear classifier at the end of a vision model."""
+
+from torch import nn
+
+__all__ = ["make_head", "zero_head_"]
+
+
+def make_head(width: int, num_classes: int) -> nn.Module:
+    """`nn.Linear(width, num_classes)` of zeros, or `nn.Identity` without classes."""
+    if not num_classes:
+        return nn.Identity()
+    head = nn.Linear(width, num_classes)
+    zero_head_(head)
+    return head
+
+
+def zero_head_(head: nn.Module) -> None:
+    """Fill a head in place with zeros, so that every class starts equally likely."""
+    for parameter in head.parameters():
+        nn.init.zeros_(parameter)
