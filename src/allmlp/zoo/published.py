@@ -30,6 +30,14 @@ _CONVMIXER = "github.com/locuslab/convmixer"
 _FINE_TUNED = "ImageNet-21k, fine-tuned on ImageNet-1k"
 _SCALING = "github.com/gregorbachmann/scaling_mlps"
 
+
+def _resmlp(top1: float, training: str, table: str) -> PublishedResult:
+    return PublishedResult(top1, training, 224, f"arXiv:2105.03404, table {table}")
+
+
+_SUPERVISED = "none (ImageNet-1k, 400 epochs)"
+_DISTILLED = "none (ImageNet-1k, distilled from RegNetY-16GF)"
+
 PUBLISHED: dict[str, tuple[PublishedResult, ...]] = {
     "convmixer_1536_20": (PublishedResult(81.37, _ALONE, 224, _CONVMIXER),),
     "convmixer_768_32": (PublishedResult(80.16, _ALONE, 224, _CONVMIXER),),
@@ -65,4 +73,14 @@ PUBLISHED: dict[str, tuple[PublishedResult, ...]] = {
             90.83, "none (300 epochs)", 32, "github.com/omihub777/MLP-Mixer-CIFAR", "CIFAR-10"
         ),
     ),
+    "resmlp_s12": (_resmlp(76.6, _SUPERVISED, "1"), _resmlp(77.8, _DISTILLED, "3")),
+    "resmlp_s24": (_resmlp(79.4, _SUPERVISED, "1"), _resmlp(80.8, _DISTILLED, "3")),
+    "resmlp_s36": (_resmlp(79.7, _SUPERVISED, "3"), _resmlp(81.0, _DISTILLED, "3")),
+    "resmlp_b24": (_resmlp(81.0, _SUPERVISED, "1"),),
+    "resmlp_b24_p8": (
+        _resmlp(81.0, _SUPERVISED, "3"),
+        _resmlp(83.6, _DISTILLED, "3"),
+        _resmlp(84.4, "ImageNet-22k, 60 epochs", "3"),
+    ),
+    "resmlp_s12_class_mlp": (_resmlp(77.5, _SUPERVISED, "3"),),
 }

@@ -137,6 +137,52 @@ _MIXERS = (
     ),
 )
 
+_RESMLP_PAPER = "arXiv:2105.03404, tables 1 and 3"
+_DISTILLED = f"{_1K}, distilled from RegNetY-16GF"
+_DINO = f"{_1K} without labels (DINO)"
+
+
+def _deit(
+    model: str, file: str, tag: str, pretraining: str, timm_tag: str, top1: float | None = None
+) -> WeightRecord:
+    return WeightRecord(
+        model=f"resmlp_{model}",
+        tag=tag,
+        url=f"https://dl.fbaipublicfiles.com/deit/{file}.pth",
+        origin="Meta AI (deit repository)",
+        licence="Apache-2.0",
+        pretraining=pretraining,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        crop=0.9,  # resized to 248, cut to 224; timm says 0.875
+        top1=top1,
+        top1_source="" if top1 is None else _RESMLP_PAPER,
+        also=(timm_tag,),
+    )
+
+
+_RESMLPS = (
+    _deit("s12", "resmlp_12_no_dist", "deit_in1k", _1K, "fb_in1k", 76.6),
+    _deit("s24", "resmlp_24_no_dist", "deit_in1k", _1K, "fb_in1k", 79.4),
+    _deit("s36", "resmlp_36_no_dist", "deit_in1k", _1K, "fb_in1k", 79.7),
+    _deit("b24_p8", "resmlpB_24_no_dist", "deit_in1k", _1K, "fb_in1k", 81.0),
+    _deit("s12", "resmlp_12_dist", "deit_dist_in1k", _DISTILLED, "fb_distilled_in1k", 77.8),
+    _deit("s24", "resmlp_24_dist", "deit_dist_in1k", _DISTILLED, "fb_distilled_in1k", 80.8),
+    _deit("s36", "resmlp_36_dist", "deit_dist_in1k", _DISTILLED, "fb_distilled_in1k", 81.0),
+    _deit("b24_p8", "resmlpB_24_dist", "deit_dist_in1k", _DISTILLED, "fb_distilled_in1k", 83.6),
+    _deit(
+        "b24_p8",
+        "resmlpB_24_22k",
+        "deit_in22k_ft_in1k",
+        f"ImageNet-22k, fine-tuned on {_1K}",
+        "fb_in22k_ft_in1k",
+        84.4,
+    ),
+    # no head of use: these nets gave features for nearest neighbours and linear probes
+    replace(_deit("s12", "resmlp_12_dino", "deit_dino", _DINO, "fb_dino"), num_classes=0),
+    replace(_deit("s24", "resmlp_24_dino", "deit_dino", _DINO, "fb_dino"), num_classes=0),
+)
+
 _CONVMIXER = "https://github.com/tmp-iclr/convmixer/releases/download"
 
 
@@ -215,7 +261,7 @@ _SCALING_MLPS = (
 )
 
 RECORDS: dict[str, WeightRecord] = {
-    record.name: record for record in (*_MIXERS, *_CONVMIXERS, *_SCALING_MLPS)
+    record.name: record for record in (*_MIXERS, *_RESMLPS, *_CONVMIXERS, *_SCALING_MLPS)
 }
 
 

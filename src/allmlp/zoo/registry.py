@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from allmlp.errors import AllmlpError, unknown_name
-from allmlp.models import convmixer, image_kan, kan, mixer, scaling_mlp
+from allmlp.models import convmixer, image_kan, kan, mixer, resmlp, scaling_mlp
 from allmlp.models.contract import VisionModel
 from allmlp.models.kan_config import KANConfig, as_tuples
 
@@ -46,6 +46,9 @@ FAMILIES: dict[str, Family] = {
     "mixer": Family(
         mixer.Mixer, mixer.MixerConfig, mixer.VARIANTS, "arXiv:2105.01601", mixer.Mixer
     ),
+    "resmlp": Family(
+        resmlp.ResMLP, resmlp.ResMLPConfig, resmlp.VARIANTS, "arXiv:2105.03404", resmlp.ResMLP
+    ),
     "convmixer": Family(
         convmixer.ConvMixer,
         convmixer.ConvMixerConfig,
@@ -73,7 +76,13 @@ FAMILIES: dict[str, Family] = {
 # timm's names of the same sizes
 ALIASES: dict[str, str] = {
     f"mixer_{size}_224": f"mixer_{size}" for size in ("s32", "s16", "b32", "b16", "l32", "l16")
-} | {"convmixer_1024_20_ks9_p14": "convmixer_1024_20"}
+} | {
+    "convmixer_1024_20_ks9_p14": "convmixer_1024_20",
+    "resmlp_12_224": "resmlp_s12",
+    "resmlp_24_224": "resmlp_s24",
+    "resmlp_36_224": "resmlp_s36",
+    "resmlp_big_24_224": "resmlp_b24_p8",
+}
 
 
 @cache

@@ -13,6 +13,7 @@ from allmlp.zoo.convert.format import Converted, Converter, Settings
 from allmlp.zoo.convert.kan_parts import KAN_PARTS
 from allmlp.zoo.convert.mixer import MIXER_FORMATS
 from allmlp.zoo.convert.pykan import PYKAN_FORMATS
+from allmlp.zoo.convert.resmlp import RESMLP_FORMATS
 from allmlp.zoo.convert.scaling_mlp import SCALING_MLP_FORMATS
 from allmlp.zoo.convert.series_kan import SERIES_FORMATS
 
@@ -22,6 +23,7 @@ CONVERTERS: tuple[Converter, ...] = (
     *MIXER_FORMATS,
     *CONVMIXER_FORMATS,
     *SCALING_MLP_FORMATS,
+    *RESMLP_FORMATS,
     *PYKAN_FORMATS,
     EFFICIENT_KAN,
     FAST_KAN,

@@ -1,0 +1,479 @@
+"""ResMLP: one linear map mixes tokens, an MLP mixes channels; scales instead of norms.
+
+Paper: Touvron et al. 2021, arXiv:2105.03404, figure 1 and algorithm 1.
+Reference: facebookresearch/deit, resmlp_models.py.
+DIFF: after a branch stands a scale alone, as in algorithm 1 and the reference; equations 2 and 3
+    write a whole Aff.
+DIFF: kept residual branches are divided by 1 - rate; the head starts at zero (the reference: normal
+    of std 0.02).
+Axes: b batch, c image channels, h w pixels, n tokens, d width, k classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
+from allmlp.layers.affine import Affine, LayerScale
+from allmlp.layers.block_stack import run_blocks, run_blocks_keeping
+from allmlp.layers.drop_path import SCHEDULES, DropPath, drop_path_rates
+from allmlp.layers.head import make_head, zero_head_
+from allmlp.layers.init import init_lecun_, init_trunc_normal_, init_xavier_
+from allmlp.layers.mlp import Mlp
+from allmlp.layers.patch_stem import PatchStem, check_patches
+from allmlp.layers.token_linear import TokenLinear
+from allmlp.models.contract import VisionModel
+from allmlp.ops.resize import (
+    interpolate_reading,
+    interpolate_token_map,
+    tile_counts,
+    tile_reading,
+    tile_token_map,
+)
+
+__all__ = ["VARIANTS", "ClassMlpLayer", "ClassMlpPool", "ResMLP", "ResMLPBlock", "ResMLPConfig"]
+
+POOLINGS = ("mean", "class_mlp")
+INITS = ("deit", "timm")
+RESIZES = ("block", "interpolate")
+CLASS_LAYERS = 2  # of class-MLP pooling
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResMLPConfig:
+    """Sizes of one ResMLP. The defaults are ResMLP-S12 (table 1).
+
+    Raises:
+        AllmlpError: a size is no positive integer, the patches do not tile the image, a rate lies
+            outside [0, 1), the layer scale is not positive, or a name is unknown.
+    """
+
+    img_size: tuple[int, int] = (224, 224)  # pixels, height and width
+    in_chans: int = 3
+    patch_size: int = 16  # pixels per side
+    width: int = 384  # d
+    depth: int = 12  # blocks
+    channel_hidden: int = 1536  # 4 d in the paper
+    num_classes: int = 1000  # 0 leaves the head out
+    pooling: Literal["mean", "class_mlp"] = "mean"
+    layer_scale: float | None = None  # gamma at the start; None goes by the depth of the net
+    drop_path_rate: float = 0.0  # of the last block
+    drop_path_schedule: Literal["linear", "constant"] = "constant"  # the reference's
+    init: Literal["deit", "timm"] = "deit"
+
+    # what weights fix and a variant's name promises
+    SIZES: ClassVar = ("patch_size", "width", "depth", "channel_hidden", "pooling")
+
+    def __post_init__(self) -> None:
+        check_integers(
+            "ResMLP",
+            minimum=1,
+            in_chans=self.in_chans,
+            patch_size=self.patch_size,
+            width=self.width,
+            depth=self.depth,
+            channel_hidden=self.channel_hidden,
+        )
+        check_integers("ResMLP", minimum=0, num_classes=self.num_classes)
+        check_rates("ResMLP", drop_path_rate=self.drop_path_rate)
+        check_choice("pooling", self.pooling, POOLINGS)
+        check_choice("drop_path_schedule", self.drop_path_schedule, SCHEDULES)
+        check_choice("init", self.init, INITS)
+        check_patches("ResMLP", self.img_size, self.patch_size)
+        if self.layer_scale is not None and not self.layer_scale > 0:
+            raise AllmlpError(
+                f"ResMLP needs a layer_scale above 0, got {self.layer_scale!r}; None takes the "
+                "paper's for this depth"
+            )
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Tokens along height and width."""
+        return self.img_size[0] // self.patch_size, self.img_size[1] // self.patch_size
+
+    @property
+    def num_tokens(self) -> int:
+        """N."""
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def scale_start(self) -> float:
+        """Every gamma at the start: as stated, or CaiT's rule for the depth of the whole net."""
+        if self.layer_scale is not None:
+            return self.layer_scale
+        if self.depth <= 18:
+            return 0.1
+        return 1e-5 if self.depth <= 24 else 1e-6
+
+
+class ResMLPBlock(nn.Module):
+    """Affine, linear over tokens, scaled sum; affine, MLP over channels, scaled sum (algorithm 1).
+
+    Args:
+        width: d.
+        token_linear: (b, n, d) -> (b, n, d), mixes tokens.
+        channel_mlp: (..., d) -> (..., d), mixes channels.
+        scale_start: every gamma at the start.
+        drop_path_rate: probability that a sample skips a branch, in [0, 1).
+
+    Shape:
+        (b, n, d) -> (b, n, d); dtype unchanged.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        token_linear: nn.Module,
+        channel_mlp: nn.Module,
+        scale_start: float,
+        drop_path_rate: float = 0.0,
+    ):
+        super().__init__()
+        self.token_affine = Affine(width)
+        self.token_linear = token_linear
+        self.token_scale = LayerScale(width, start=scale_start)
+        self.channel_affine = Affine(width)
+        self.channel_mlp = channel_mlp
+        self.channel_scale = LayerScale(width, start=scale_start)
+        self.drop_path = DropPath(drop_path_rate)
+
+    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        branch = self.drop_path(self.token_linear(self.token_affine(x)))
+        x = self.token_scale(x, branch)
+        branch = self.drop_path(self.channel_mlp(self.channel_affine(x)))
+        return self.channel_scale(x, branch)
+
+
+class ClassMlpLayer(nn.Module):
+    """A class token reads itself and all patches by one linear map, then passes an MLP.
+
+    The patches stay as they are: CaiT's class attention with the attention replaced (paper, §3.3).
+
+    Args:
+        num_tokens: n, patches.
+        width: d.
+        hidden: of the MLP over channels.
+        scale_start: every gamma at the start.
+
+    Shape:
+        class token (b, 1, d), patches (b, n, d) -> class token (b, 1, d); dtype unchanged.
+    """
+
+    def __init__(self, *, num_tokens: int, width: int, hidden: int, scale_start: float):
+        super().__init__()
+        self.token_affine = Affine(width)
+        self.token_linear = TokenLinear(1 + num_tokens, 1)  # the class token first
+        self.token_scale = LayerScale(width, start=scale_start)
+        self.channel_affine = Affine(width)
+        self.channel_mlp = Mlp(width, hidden)
+        self.channel_scale = LayerScale(width, start=scale_start)
+
+    def forward(
+        self, token: Float[Tensor, "b 1 d"], patches: Float[Tensor, "b n d"]
+    ) -> Float[Tensor, "b 1 d"]:
+        read = self.token_linear(self.token_affine(torch.cat([token, patches], dim=1)))
+        token = self.token_scale(token, read)
+        return self.channel_scale(token, self.channel_mlp(self.channel_affine(token)))
+
+
+class ClassMlpPool(nn.Module):
+    """A learned class token after `layers`, instead of the mean over tokens.
+
+    Args:
+        layers: `ClassMlpLayer`s.
+        width: d.
+
+    Shape:
+        (b, n, d) -> (b, d); dtype unchanged.
+    """
+
+    def __init__(self, layers: Sequence[nn.Module], *, width: int):
+        super().__init__()
+        self.class_token = nn.Parameter(torch.zeros(width))
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, patches: Float[Tensor, "b n d"]) -> Float[Tensor, "b d"]:
+        token = self.class_token.repeat(patches.shape[0], 1, 1)
+        for layer in self.layers:
+            token = layer(token, patches)
+        return token[:, 0]
+
+    def init_weights(self) -> None:
+        """Draw the class token anew, normal of std 0.02 as in CaiT."""
+        nn.init.trunc_normal_(self.class_token, std=0.02)
+
+
+class MeanPool(nn.Module):
+    """(b, n, d) -> (b, d), the mean over tokens."""
+
+    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b d"]:
+        return x.mean(dim=1)
+
+
+class ResMLP(VisionModel):
+    """Patches, `depth` blocks, affine, pooling, linear head.
+
+    Args:
+        config: the sizes.
+
+    Shape:
+        images (b, c, h, w) -> logits (b, k), or (b, d) with `num_classes=0`.
+
+    Example:
+        >>> config = ResMLPConfig(img_size=(8, 8), in_chans=1, patch_size=2, width=16, depth=2,
+        ...                       channel_hidden=64, num_classes=10)
+        >>> ResMLP(config)(torch.zeros(5, 1, 8, 8)).shape
+        torch.Size([5, 10])
+    """
+
+    RESIZES = RESIZES
+
+    def __init__(self, config: ResMLPConfig):
+        super().__init__()
+        self.config = config
+        self.num_features = config.width
+        self.grad_checkpointing = False
+        self.stem = PatchStem(
+            img_size=config.img_size,
+            in_chans=config.in_chans,
+            patch_size=config.patch_size,
+            width=config.width,
+        )
+        rates = drop_path_rates(config.drop_path_rate, config.depth, config.drop_path_schedule)
+        self.blocks = nn.ModuleList(self._block(rate) for rate in rates)
+        self.norm = Affine(config.width)  # named as in other nets; there are no statistics
+        self.pool = _POOL[config.pooling](config)
+        self.head = make_head(config.width, config.num_classes)
+        self.feature_info = [
+            {"num_chs": config.width, "reduction": config.patch_size, "module": f"blocks.{i}"}
+            for i in range(config.depth)
+        ]
+        self.init_weights()
+
+    def _block(self, drop_path_rate: float) -> ResMLPBlock:
+        c = self.config
+        return ResMLPBlock(
+            width=c.width,
+            token_linear=TokenLinear(c.num_tokens),
+            channel_mlp=Mlp(c.width, c.channel_hidden),
+            scale_start=c.scale_start,
+            drop_path_rate=drop_path_rate,
+        )
+
+    def init_weights(self) -> None:
+        """Draw all weights anew by `config.init`; affines are the identity, the head is zero.
+
+        `deit`: normal of std 0.02, biases 0, the stem as torch starts it. `timm`: Xavier uniform,
+        biases of std 1e-6 in the MLPs, LeCun normal stem. Scales start by `config.scale_start`
+        either way.
+        """
+        for name, module in self.named_modules():
+            if name == "head":
+                zero_head_(module)
+            elif isinstance(module, nn.Linear | nn.Conv2d | TokenLinear):
+                _INIT[self.config.init](module)
+            elif isinstance(module, Affine | LayerScale | ClassMlpPool):
+                module.init_weights()
+
+    def forward_features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
+        """Tokens after the last affine, before pooling."""
+        x = run_blocks(self.blocks, self.stem(images), recompute=self.grad_checkpointing)
+        return self.norm(x)
+
+    def forward_head(
+        self, x: Float[Tensor, "b n d"], pre_logits: bool = False
+    ) -> Float[Tensor, "b k"]:
+        """Pooling, then the head unless `pre_logits`."""
+        x = self.pool(x)
+        return x if pre_logits else self.head(x)
+
+    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        return self.forward_head(self.forward_features(images))
+
+    def forward_intermediates(
+        self,
+        images: Float[Tensor, "b c h w"],
+        indices: int | Sequence[int] | None = None,
+        norm: bool = False,
+        output_fmt: Literal["NCHW", "NLC"] = "NCHW",
+        intermediates_only: bool = False,
+    ) -> tuple[Tensor, list[Tensor]] | list[Tensor]:
+        """The output of chosen blocks, and of `forward_features`.
+
+        Args:
+            images: a batch.
+            indices: block numbers (negative ones count from the end), the last n blocks for an
+                integer n, or all for None.
+            norm: apply the final affine to every intermediate.
+            output_fmt: maps (b, d, h/p, w/p) or tokens (b, n, d).
+            intermediates_only: return the list alone and skip the blocks after the last one asked.
+
+        Returns:
+            `(final tokens, intermediates)`, or the intermediates alone.
+
+        Raises:
+            AllmlpError: a block number that does not exist, or an unknown format.
+        """
+        return run_blocks_keeping(
+            self.blocks,
+            self.stem(images),
+            indices,
+            final=self.norm,
+            normalise=norm,
+            output_fmt=output_fmt,
+            intermediates_only=intermediates_only,
+            grid=self.config.grid,
+            recompute=self.grad_checkpointing,
+        )
+
+    def get_classifier(self) -> nn.Module:
+        """The head: `nn.Linear`, or `nn.Identity` without classes."""
+        return self.head
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Put in a fresh zero head for `num_classes` classes; 0 removes it, and it can come back.
+
+        Raises:
+            AllmlpError: `num_classes` is negative.
+        """
+        self.config = replace(self.config, num_classes=num_classes)
+        self.head = make_head(self.config.width, num_classes).to(self.norm.alpha)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Recompute the blocks in the backward pass: less memory, a third more time."""
+        self.grad_checkpointing = enable
+
+    @staticmethod
+    def resize_config(
+        config: ResMLPConfig, img_size: tuple[int, int], method: Literal["block", "interpolate"]
+    ) -> ResMLPConfig:
+        """The config of the net for another image size; no width changes.
+
+        Args:
+            config: of the net that has weights.
+            img_size: the new height and width in pixels.
+            method: `block` (whole multiples of the old size only) or `interpolate`.
+
+        Raises:
+            AllmlpError: the size does not fit the patches, or the method does not fit the size.
+        """
+        check_choice("resize", method, RESIZES)
+        new = replace(config, img_size=img_size)
+        if method == "block":
+            tile_counts(config.grid, new.grid)
+        return new
+
+    def resize_state(
+        self,
+        state: Mapping[str, Tensor],
+        old_config: ResMLPConfig,
+        method: Literal["block", "interpolate"],
+    ) -> dict[str, Tensor]:
+        """Weights of a net for another image size, as weights for this one.
+
+        Only the maps over tokens depend on the size. `block` mixes every tile of the larger image
+        by the old map: with mean pooling the logits are the mean over the tiles; a class token
+        reads the mean over the tiles, and its MLP makes that an approximation. `interpolate`
+        resamples the maps for any size.
+
+        Args:
+            state: of a net with `old_config`; this one has
+                `resize_config(old_config, img_size, method)`.
+            old_config: the sizes of that net.
+            method: as in `resize_config`.
+        """
+        old, new = old_config.grid, self.config.grid
+        resize = {"block": tile_token_map, "interpolate": interpolate_token_map}[method]
+        resize_reading = {"block": tile_reading, "interpolate": interpolate_reading}[method]
+        resized = dict(state)
+        for i in range(self.config.depth):
+            weight, bias = (f"blocks.{i}.token_linear.{kind}" for kind in ("weight", "bias"))
+            resized[weight], resized[bias] = resize(state[weight], state[bias], old, new)
+        if self.config.pooling == "class_mlp":
+            for i in range(CLASS_LAYERS):
+                key = f"pool.layers.{i}.token_linear.weight"
+                own, patches = state[key][:, :1], state[key][:, 1:]
+                resized[key] = torch.cat([own, resize_reading(patches, old, new)], dim=1)
+        return resized
+
+    def no_weight_decay(self) -> set[str]:
+        """Parameters exempt from decay beyond biases and norms: scales, affines, class token."""
+        return {
+            f"{name}.{own}"
+            for name, module in self.named_modules()
+            if isinstance(module, Affine | LayerScale | ClassMlpPool)
+            for own, _ in module.named_parameters(recurse=False)
+        }
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """Patterns, in timm's form, that sort parameters into stem, blocks and what follows."""
+        return {"stem": r"^stem", "blocks": [(r"^blocks\.(\d+)", None), (r"^norm|^pool", (99999,))]}
+
+
+def _class_mlp_pool(config: ResMLPConfig) -> ClassMlpPool:
+    layers = [
+        ClassMlpLayer(
+            num_tokens=config.num_tokens,
+            width=config.width,
+            hidden=config.channel_hidden,
+            scale_start=config.scale_start,
+        )
+        for _ in range(CLASS_LAYERS)
+    ]
+    return ClassMlpPool(layers, width=config.width)
+
+
+_POOL = {"mean": lambda config: MeanPool(), "class_mlp": _class_mlp_pool}
+
+
+def _init_deit(module: nn.Linear | nn.Conv2d | TokenLinear) -> None:
+    if isinstance(module, nn.Conv2d):
+        module.reset_parameters()
+    else:
+        init_trunc_normal_(module)
+
+
+def _init_timm(module: nn.Linear | nn.Conv2d | TokenLinear) -> None:
+    if isinstance(module, nn.Conv2d):
+        init_lecun_(module)
+    else:
+        init_xavier_(module, bias_std=0.0 if isinstance(module, TokenLinear) else 1e-6)
+
+
+_INIT = {"deit": _init_deit, "timm": _init_timm}
+
+_S12 = ResMLPConfig(width=384, depth=12, channel_hidden=1536)
+_S24 = replace(_S12, depth=24)
+_S36 = replace(_S12, depth=36)
+# deit starts its B24 at 1e-6, against the rule for the depth
+_B24 = ResMLPConfig(width=768, depth=24, channel_hidden=3072, layer_scale=1e-6)
+
+VARIANTS = {
+    # paper, tables 1 and 3
+    "resmlp_s12": _S12,
+    "resmlp_s24": _S24,
+    "resmlp_s36": _S36,
+    "resmlp_b24": _B24,
+    "resmlp_b24_p8": replace(_B24, patch_size=8),
+    "resmlp_s12_p14": replace(_S12, patch_size=14),
+    "resmlp_s12_p8": replace(_S12, patch_size=8),
+    "resmlp_s12_class_mlp": replace(_S12, pooling="class_mlp"),
+    # not in the paper
+    "resmlp_s24_p8": replace(_S24, patch_size=8),
+    "resmlp_s36_p8": replace(_S36, patch_size=8),
+    # scikit-learn's handwritten digits: 16 tokens
+    "resmlp_digits": ResMLPConfig(
+        img_size=(8, 8),
+        in_chans=1,
+        patch_size=2,
+        width=64,
+        depth=4,
+        channel_hidden=256,
+        num_classes=10,
+    ),
+}
