@@ -51,6 +51,11 @@ COSTS = {
     # and d + 2[6d + n + 2 + 2 d h + h + d] for two layers over a class token
     "resmlp_s12_class_mlp": (17_719_396, 17_334_396, 3_012_250_368),
     "resmlp_digits": (136_074, 135_424, 2_167_424),
+    # closed form: (3p²+1)d + L[2d + de + e + e + n² + n + de/2 + d] + 2d + (d+1)k; timm agrees
+    "gmlp_ti16": (5_867_328, 5_738_328, 1_328_989_184),
+    "gmlp_s16": (19_422_656, 19_165_656, 4_392_060_928),
+    "gmlp_b16": (73_075_392, 72_562_392, 15_720_452_096),
+    "gmlp_digits": (153_482, 152_832, 2_560_640),
     # closed form: edges times (G + k + 1), the head's 64 * 10 among them
     "kan": (457_344, 451_584, 457_344),
 }

@@ -35,6 +35,10 @@ def _resmlp(top1: float, training: str, table: str) -> PublishedResult:
     return PublishedResult(top1, training, 224, f"arXiv:2105.03404, table {table}")
 
 
+def _gmlp(top1: float) -> PublishedResult:
+    return PublishedResult(top1, "none (ImageNet-1k, 300 epochs)", 224, "arXiv:2105.08050, table 2")
+
+
 _SUPERVISED = "none (ImageNet-1k, 400 epochs)"
 _DISTILLED = "none (ImageNet-1k, distilled from RegNetY-16GF)"
 
@@ -83,4 +87,7 @@ PUBLISHED: dict[str, tuple[PublishedResult, ...]] = {
         _resmlp(84.4, "ImageNet-22k, 60 epochs", "3"),
     ),
     "resmlp_s12_class_mlp": (_resmlp(77.5, _SUPERVISED, "3"),),
+    "gmlp_ti16": (_gmlp(72.3),),
+    "gmlp_s16": (_gmlp(79.6),),
+    "gmlp_b16": (_gmlp(81.6),),
 }

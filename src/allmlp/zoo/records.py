@@ -181,6 +181,18 @@ _RESMLPS = (
     # no head of use: these nets gave features for nearest neighbours and linear probes
     replace(_deit("s12", "resmlp_12_dino", "deit_dino", _DINO, "fb_dino"), num_classes=0),
     replace(_deit("s24", "resmlp_24_dino", "deit_dino", _DINO, "fb_dino"), num_classes=0),
+    WeightRecord(
+        model="gmlp_s16",
+        tag="timm_in1k",
+        url=f"{_TIMM}/v0.1-weights/gmlp_s16_224_raa-10536d42.pth",
+        origin="timm (Ross Wightman)",
+        licence="Apache-2.0",
+        pretraining=_1K,
+        sha256="10536d42",
+        top1=79.65,
+        top1_source=_TIMM_TABLE,
+        also=("ra3_in1k",),
+    ),
 )
 
 _CONVMIXER = "https://github.com/tmp-iclr/convmixer/releases/download"

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from allmlp.errors import AllmlpError, unknown_name
-from allmlp.models import convmixer, image_kan, kan, mixer, resmlp, scaling_mlp
+from allmlp.models import convmixer, gmlp, image_kan, kan, mixer, resmlp, scaling_mlp
 from allmlp.models.contract import VisionModel
 from allmlp.models.kan_config import KANConfig, as_tuples
 
@@ -56,6 +56,7 @@ FAMILIES: dict[str, Family] = {
         "arXiv:2201.09792",
         convmixer.ConvMixer,
     ),
+    "gmlp": Family(gmlp.GMLP, gmlp.GMLPConfig, gmlp.VARIANTS, "arXiv:2105.08050", gmlp.GMLP),
     "kan": Family(kan.KAN, KANConfig, {}, "arXiv:2404.19756", kan.KAN.from_config),
     "image_kan": Family(
         image_kan.ImageKAN,
@@ -78,6 +79,9 @@ ALIASES: dict[str, str] = {
     f"mixer_{size}_224": f"mixer_{size}" for size in ("s32", "s16", "b32", "b16", "l32", "l16")
 } | {
     "convmixer_1024_20_ks9_p14": "convmixer_1024_20",
+    "gmlp_ti16_224": "gmlp_ti16",
+    "gmlp_s16_224": "gmlp_s16",
+    "gmlp_b16_224": "gmlp_b16",
     "resmlp_12_224": "resmlp_s12",
     "resmlp_24_224": "resmlp_s24",
     "resmlp_36_224": "resmlp_s36",

@@ -10,6 +10,7 @@ from allmlp.zoo.convert.convmixer import CONVMIXER_FORMATS
 from allmlp.zoo.convert.efficient_kan import EFFICIENT_KAN
 from allmlp.zoo.convert.fast_kan import FAST_KAN
 from allmlp.zoo.convert.format import Converted, Converter, Settings
+from allmlp.zoo.convert.gmlp import GMLP_FORMATS
 from allmlp.zoo.convert.kan_parts import KAN_PARTS
 from allmlp.zoo.convert.mixer import MIXER_FORMATS
 from allmlp.zoo.convert.pykan import PYKAN_FORMATS
@@ -24,6 +25,7 @@ CONVERTERS: tuple[Converter, ...] = (
     *CONVMIXER_FORMATS,
     *SCALING_MLP_FORMATS,
     *RESMLP_FORMATS,
+    *GMLP_FORMATS,
     *PYKAN_FORMATS,
     EFFICIENT_KAN,
     FAST_KAN,

@@ -1,0 +1,348 @@
+"""gMLP: one branch per block, in which half the channels gate the other half across tokens.
+
+Paper: Liu et al. 2021, arXiv:2105.08050, figure 1 and tables 1 and 7. No code was published.
+Reference: timm, mlp_mixer.py (`SpatialGatingBlock`), whose public weights these names load.
+DIFF: timm's biases of std 1e-6 start at zero here.
+Axes: b batch, c image channels, h w pixels, n tokens, d width, e hidden ("d_ffn"), k classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
+from allmlp.layers.block_stack import run_blocks, run_blocks_keeping
+from allmlp.layers.drop_path import SCHEDULES, DropPath, drop_path_rates
+from allmlp.layers.head import make_head, zero_head_
+from allmlp.layers.init import init_lecun_, init_xavier_
+from allmlp.layers.patch_stem import PatchStem, check_patches
+from allmlp.layers.token_linear import TokenLinear
+from allmlp.models.contract import VisionModel
+from allmlp.ops.resize import interpolate_token_map, tile_counts, tile_token_map
+
+__all__ = ["GMLP", "VARIANTS", "GMLPBlock", "GMLPConfig", "SpatialGate"]
+
+RESIZES = ("block", "interpolate")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GMLPConfig:
+    """Sizes of one gMLP. The defaults are gMLP-S/16 (table 1).
+
+    Raises:
+        AllmlpError: a size is no positive integer, the hidden width is odd, the patches do not tile
+            the image, a rate lies outside [0, 1), or a name is unknown.
+    """
+
+    img_size: tuple[int, int] = (224, 224)  # pixels, height and width
+    in_chans: int = 3
+    patch_size: int = 16  # pixels per side
+    width: int = 256  # d
+    depth: int = 30  # blocks
+    hidden: int = 1536  # e, 6 d in the paper; half of it gates the other half
+    num_classes: int = 1000  # 0 leaves the head out
+    norm_eps: float = 1e-6  # of the blocks' LayerNorms and the last; the paper gives none
+    gate_norm_eps: float = 1e-5  # within the gates; both as in timm
+    drop_path_rate: float = 0.0  # of the last block
+    drop_path_schedule: Literal["linear", "constant"] = "constant"  # timm's
+
+    # what weights fix and a variant's name promises
+    SIZES: ClassVar = ("patch_size", "width", "depth", "hidden")
+
+    def __post_init__(self) -> None:
+        check_integers(
+            "gMLP",
+            minimum=1,
+            in_chans=self.in_chans,
+            patch_size=self.patch_size,
+            width=self.width,
+            depth=self.depth,
+            hidden=self.hidden,
+        )
+        check_integers("gMLP", minimum=0, num_classes=self.num_classes)
+        check_rates("gMLP", drop_path_rate=self.drop_path_rate)
+        check_choice("drop_path_schedule", self.drop_path_schedule, SCHEDULES)
+        check_patches("gMLP", self.img_size, self.patch_size)
+        if self.hidden % 2:
+            raise AllmlpError(
+                f"gMLP needs an even hidden width, as half gates the other half, got {self.hidden}"
+            )
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Tokens along height and width."""
+        return self.img_size[0] // self.patch_size, self.img_size[1] // self.patch_size
+
+    @property
+    def num_tokens(self) -> int:
+        """N."""
+        return self.grid[0] * self.grid[1]
+
+
+class SpatialGate(nn.Module):
+    """`u * (W LN(v) + b)`: u the first half of the channels, v the second, W over tokens.
+
+    Starts as u: W nearly zero, b one (paper, §2.1).
+
+    Args:
+        num_tokens: n, fixed by the weights.
+        hidden: e, even.
+        norm_eps: of the LayerNorm over e / 2 channels.
+
+    Shape:
+        (b, n, e) -> (b, n, e / 2); dtype unchanged.
+    """
+
+    def __init__(self, num_tokens: int, hidden: int, *, norm_eps: float = 1e-5):
+        super().__init__()
+        self.norm = nn.LayerNorm(hidden // 2, eps=norm_eps)
+        self.token_linear = TokenLinear(num_tokens)
+        self.init_weights()
+
+    def forward(self, x: Float[Tensor, "b n e"]) -> Float[Tensor, "b n half"]:
+        u, v = x.chunk(2, dim=-1)
+        return u * self.token_linear(self.norm(v))
+
+    def init_weights(self) -> None:
+        """Draw the token map anew: normal of std 1e-6, biases one."""
+        nn.init.normal_(self.token_linear.weight, std=1e-6)
+        nn.init.ones_(self.token_linear.bias)
+
+
+class GMLPBlock(nn.Module):
+    """`x + fc2(gate(gelu(fc1(norm(x)))))` (paper, figure 1).
+
+    Args:
+        width: d.
+        hidden: e.
+        gate: (b, n, e) -> (b, n, e / 2), mixes tokens.
+        norm_eps: of the LayerNorm.
+        drop_path_rate: probability that a sample skips the branch, in [0, 1).
+
+    Shape:
+        (b, n, d) -> (b, n, d); dtype unchanged.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        hidden: int,
+        gate: nn.Module,
+        norm_eps: float = 1e-6,
+        drop_path_rate: float = 0.0,
+    ):
+        super().__init__()
+        self.norm = nn.LayerNorm(width, eps=norm_eps)
+        self.fc1 = nn.Linear(width, hidden)
+        self.activation = nn.GELU()
+        self.gate = gate
+        self.fc2 = nn.Linear(hidden // 2, width)
+        self.drop_path = DropPath(drop_path_rate)
+
+    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        hidden = self.activation(self.fc1(self.norm(x)))
+        return x + self.drop_path(self.fc2(self.gate(hidden)))
+
+
+class GMLP(VisionModel):
+    """Patches, `depth` blocks, LayerNorm, mean over tokens, linear head.
+
+    Args:
+        config: the sizes.
+
+    Shape:
+        images (b, c, h, w) -> logits (b, k), or (b, d) with `num_classes=0`.
+
+    Example:
+        >>> config = GMLPConfig(img_size=(8, 8), in_chans=1, patch_size=2, width=16, depth=2,
+        ...                     hidden=64, num_classes=10)
+        >>> GMLP(config)(torch.zeros(5, 1, 8, 8)).shape
+        torch.Size([5, 10])
+    """
+
+    RESIZES = RESIZES
+
+    def __init__(self, config: GMLPConfig):
+        super().__init__()
+        self.config = config
+        self.num_features = config.width
+        self.grad_checkpointing = False
+        self.stem = PatchStem(
+            img_size=config.img_size,
+            in_chans=config.in_chans,
+            patch_size=config.patch_size,
+            width=config.width,
+        )
+        rates = drop_path_rates(config.drop_path_rate, config.depth, config.drop_path_schedule)
+        self.blocks = nn.ModuleList(self._block(rate) for rate in rates)
+        self.norm = nn.LayerNorm(config.width, eps=config.norm_eps)
+        self.head = make_head(config.width, config.num_classes)
+        self.feature_info = [
+            {"num_chs": config.width, "reduction": config.patch_size, "module": f"blocks.{i}"}
+            for i in range(config.depth)
+        ]
+        self.init_weights()
+
+    def _block(self, drop_path_rate: float) -> GMLPBlock:
+        c = self.config
+        return GMLPBlock(
+            width=c.width,
+            hidden=c.hidden,
+            gate=SpatialGate(c.num_tokens, c.hidden, norm_eps=c.gate_norm_eps),
+            norm_eps=c.norm_eps,
+            drop_path_rate=drop_path_rate,
+        )
+
+    def init_weights(self) -> None:
+        """Draw all weights anew: Xavier uniform, LeCun stem, biases 0, open gates, zero head."""
+        for name, module in self.named_modules():
+            if name == "head":
+                zero_head_(module)
+            elif isinstance(module, nn.Conv2d):
+                init_lecun_(module)
+            elif isinstance(module, nn.Linear):
+                init_xavier_(module)
+            elif isinstance(module, SpatialGate):
+                module.init_weights()
+
+    def forward_features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
+        """Normalised tokens, before pooling."""
+        x = run_blocks(self.blocks, self.stem(images), recompute=self.grad_checkpointing)
+        return self.norm(x)
+
+    def forward_head(
+        self, x: Float[Tensor, "b n d"], pre_logits: bool = False
+    ) -> Float[Tensor, "b k"]:
+        """Mean over tokens, then the head unless `pre_logits`."""
+        x = x.mean(dim=1)
+        return x if pre_logits else self.head(x)
+
+    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        return self.forward_head(self.forward_features(images))
+
+    def forward_intermediates(
+        self,
+        images: Float[Tensor, "b c h w"],
+        indices: int | Sequence[int] | None = None,
+        norm: bool = False,
+        output_fmt: Literal["NCHW", "NLC"] = "NCHW",
+        intermediates_only: bool = False,
+    ) -> tuple[Tensor, list[Tensor]] | list[Tensor]:
+        """The output of chosen blocks, and of `forward_features`.
+
+        Args:
+            images: a batch.
+            indices: block numbers (negative ones count from the end), the last n blocks for an
+                integer n, or all for None.
+            norm: apply the final LayerNorm to every intermediate.
+            output_fmt: maps (b, d, h/p, w/p) or tokens (b, n, d).
+            intermediates_only: return the list alone and skip the blocks after the last one asked.
+
+        Returns:
+            `(final tokens, intermediates)`, or the intermediates alone.
+
+        Raises:
+            AllmlpError: a block number that does not exist, or an unknown format.
+        """
+        return run_blocks_keeping(
+            self.blocks,
+            self.stem(images),
+            indices,
+            final=self.norm,
+            normalise=norm,
+            output_fmt=output_fmt,
+            intermediates_only=intermediates_only,
+            grid=self.config.grid,
+            recompute=self.grad_checkpointing,
+        )
+
+    def get_classifier(self) -> nn.Module:
+        """The head: `nn.Linear`, or `nn.Identity` without classes."""
+        return self.head
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Put in a fresh zero head for `num_classes` classes; 0 removes it, and it can come back.
+
+        Raises:
+            AllmlpError: `num_classes` is negative.
+        """
+        self.config = replace(self.config, num_classes=num_classes)
+        self.head = make_head(self.config.width, num_classes).to(self.norm.weight)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Recompute the blocks in the backward pass: less memory, a third more time."""
+        self.grad_checkpointing = enable
+
+    @staticmethod
+    def resize_config(
+        config: GMLPConfig, img_size: tuple[int, int], method: Literal["block", "interpolate"]
+    ) -> GMLPConfig:
+        """The config of the net for another image size; no width changes.
+
+        Args:
+            config: of the net that has weights.
+            img_size: the new height and width in pixels.
+            method: `block` (whole multiples of the old size only) or `interpolate`.
+
+        Raises:
+            AllmlpError: the size does not fit the patches, or the method does not fit the size.
+        """
+        check_choice("resize", method, RESIZES)
+        new = replace(config, img_size=img_size)
+        if method == "block":
+            tile_counts(config.grid, new.grid)
+        return new
+
+    def resize_state(
+        self,
+        state: Mapping[str, Tensor],
+        old_config: GMLPConfig,
+        method: Literal["block", "interpolate"],
+    ) -> dict[str, Tensor]:
+        """Weights of a net for another image size, as weights for this one.
+
+        Only the gates' maps over tokens depend on the size. `block` mixes every tile of the larger
+        image by the old map, so that the logits are the mean over the tiles; `interpolate`
+        resamples the maps for any size.
+
+        Args:
+            state: of a net with `old_config`; this one has
+                `resize_config(old_config, img_size, method)`.
+            old_config: the sizes of that net.
+            method: as in `resize_config`.
+        """
+        old, new = old_config.grid, self.config.grid
+        resize = {"block": tile_token_map, "interpolate": interpolate_token_map}[method]
+        resized = dict(state)
+        for i in range(self.config.depth):
+            weight, bias = (f"blocks.{i}.gate.token_linear.{kind}" for kind in ("weight", "bias"))
+            resized[weight], resized[bias] = resize(state[weight], state[bias], old, new)
+        return resized
+
+    def no_weight_decay(self) -> set[str]:
+        """Parameters exempt from decay beyond biases and norms: none."""
+        return set()
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """Patterns, in timm's form, that sort parameters into stem, blocks and the final norm."""
+        return {"stem": r"^stem", "blocks": [(r"^blocks\.(\d+)", None), (r"^norm", (99999,))]}
+
+
+_TI16 = GMLPConfig(width=128, hidden=768)
+_S16 = GMLPConfig(width=256, hidden=1536)
+_B16 = GMLPConfig(width=512, hidden=3072)
+
+VARIANTS = {
+    # paper, table 1
+    "gmlp_ti16": _TI16,
+    "gmlp_s16": _S16,
+    "gmlp_b16": _B16,
+    # scikit-learn's handwritten digits: 16 tokens
+    "gmlp_digits": GMLPConfig(
+        img_size=(8, 8), in_chans=1, patch_size=2, width=64, depth=4, hidden=384, num_classes=10
+    ),
+}
