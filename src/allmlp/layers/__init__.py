@@ -5,6 +5,8 @@ from allmlp.layers.affine import LayerScale as LayerScale
 from allmlp.layers.bases import BASES as BASES
 from allmlp.layers.bases import make_basis as make_basis
 from allmlp.layers.basis import Basis as Basis
+from allmlp.layers.bilinear import GatedLinear as GatedLinear
+from allmlp.layers.bilinear import GatedMlp as GatedMlp
 from allmlp.layers.bspline import BSplineBasis as BSplineBasis
 from allmlp.layers.bump_basis import BumpBasis as BumpBasis
 from allmlp.layers.bump_basis import ReLUBumpBasis as ReLUBumpBasis
@@ -40,6 +42,8 @@ __all__ = [
     "BumpBasis",
     "DropPath",
     "FourierBasis",
+    "GatedLinear",
+    "GatedMlp",
     "KANConv1d",
     "KANConv2d",
     "KANConv3d",
