@@ -25,6 +25,8 @@ def test_costs() -> None:
     }
     assert counts == {
         "gelu": 2 * 16 * 24 + 16 + 24,
+        "bilinear": 3 * 16 * 24 + 2 * 24 + 16,
+        "swiglu": 3 * 16 * 24 + 2 * 24 + 16,
         "kan": 2 * 16 * 24 * 9,  # eight splines and the base of every edge
         "grkan": 2 * 16 * 24 + 16 + 24 + 2 * (6 + 8 * 4),
     }

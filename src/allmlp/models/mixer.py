@@ -50,7 +50,8 @@ class MixerConfig:
     token_hidden: int = 384  # D_S, independent of the number of tokens
     channel_hidden: int = 3072  # D_C
     num_classes: int = 1000  # 0 leaves the head out
-    mlp: Literal["gelu", "kan", "grkan"] = "gelu"  # over channels; layers.CHANNEL_MLPS
+    # over channels; layers.CHANNEL_MLPS
+    mlp: Literal["gelu", "bilinear", "swiglu", "kan", "grkan"] = "gelu"
     gelu: Literal["tanh", "erf"] = "tanh"  # tanh: Google's weights; erf: timm's own
     norm_eps: float = 1e-6  # Flax's default, not torch's 1e-5
     dropout_rate: float = 0.0  # in both MLPs
