@@ -57,7 +57,9 @@ def test_other_image_sizes_are_refused() -> None:
         lambda: model.resize_config(model.config, (8, 8), "interpolate"),
         lambda: model.resize_state({}, model.config, "block"),
     ):
-        with pytest.raises(AllmlpError, match="a function for each of its 4x6 pixels"):
+        with pytest.raises(
+            AllmlpError, match="weights for each of its 4x6 pixels and no rule for others"
+        ):
             attempt()
     with pytest.raises(AllmlpError, match=r"built for images of shape \(2, 4, 6\)"):
         model(torch.zeros(1, 2, 8, 8))

@@ -11,16 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
+from allmlp.layers.block_stack import run_blocks, run_blocks_keeping, show_map
 from allmlp.layers.drop_path import DropPath, drop_path_rates
+from allmlp.layers.head import make_head
 from allmlp.layers.patch_stem import check_patches
-from allmlp.layers.recompute import recompute
 from allmlp.models.contract import VisionModel
-from allmlp.ops.blocks import block_numbers
 
 __all__ = ["VARIANTS", "ConvMixer", "ConvMixerBlock", "ConvMixerConfig"]
 
@@ -173,7 +172,7 @@ class ConvMixer(VisionModel):
             )
             for rate in drop_path_rates(config.drop_path_rate, config.depth)
         )
-        self.head = _head(config)
+        self.head = make_head(config.width, config.num_classes)
         self.feature_info = [
             {"num_chs": config.width, "reduction": config.patch_size, "module": f"blocks.{i}"}
             for i in range(config.depth)
@@ -181,10 +180,7 @@ class ConvMixer(VisionModel):
 
     def forward_features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d y x"]:
         """The map before pooling; its last layer is a batch norm already."""
-        x = self.stem(images)
-        for block in self.blocks:
-            x = self._run(block, x)
-        return x
+        return run_blocks(self.blocks, self.stem(images), recompute=self.grad_checkpointing)
 
     def forward_head(
         self, x: Float[Tensor, "b d y x"], pre_logits: bool = False
@@ -220,22 +216,15 @@ class ConvMixer(VisionModel):
         Raises:
             AllmlpError: a block number that does not exist, or an unknown format.
         """
-        check_choice("output_fmt", output_fmt, ("NCHW", "NLC"))
-        wanted = block_numbers(indices, len(self.blocks))
-        x = self.stem(images)
-        found: dict[int, Tensor] = {}
-        for i, block in enumerate(self.blocks):
-            if intermediates_only and i > max(wanted):
-                break
-            x = self._run(block, x)
-            if i in wanted:
-                tokens = output_fmt == "NLC"
-                found[i] = rearrange(x, "b d h w -> b (h w) d") if tokens else x
-        intermediates = [found[i] for i in wanted]
-        return intermediates if intermediates_only else (x, intermediates)
-
-    def _run(self, block: nn.Module, x: Tensor) -> Tensor:
-        return recompute(block, x) if self.grad_checkpointing else block(x)
+        return run_blocks_keeping(
+            self.blocks,
+            self.stem(images),
+            indices,
+            show=show_map,
+            output_fmt=output_fmt,
+            intermediates_only=intermediates_only,
+            recompute=self.grad_checkpointing,
+        )
 
     def get_classifier(self) -> nn.Module:
         """The head: `nn.Linear`, or `nn.Identity` without classes."""
@@ -248,7 +237,7 @@ class ConvMixer(VisionModel):
             AllmlpError: `num_classes` is negative.
         """
         self.config = replace(self.config, num_classes=num_classes)
-        self.head = _head(self.config).to(self.stem.conv.weight)
+        self.head = make_head(self.config.width, num_classes).to(self.stem.conv.weight)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute the blocks in the backward pass: less memory, a third more time."""
@@ -284,10 +273,6 @@ class ConvMixer(VisionModel):
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Patterns, in timm's form, that sort parameters into stem and blocks."""
         return {"stem": r"^stem", "blocks": [(r"^blocks\.(\d+)", None)]}
-
-
-def _head(config: ConvMixerConfig) -> nn.Module:
-    return nn.Linear(config.width, config.num_classes) if config.num_classes else nn.Identity()
 
 
 VARIANTS = {

@@ -9,16 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from allmlp.errors import AllmlpError, check_choice, check_integers
+from allmlp.errors import AllmlpError, check_integers
+from allmlp.layers.block_stack import run_blocks, run_blocks_keeping, show_vector
+from allmlp.layers.pixels import Pixels, refuse_resize
 from allmlp.models.contract import VisionModel
 from allmlp.models.kan import KAN
 from allmlp.models.kan_config import KANConfig
-from allmlp.ops.blocks import block_numbers
 
 __all__ = ["VARIANTS", "ImageKAN", "ImageKANConfig"]
 
@@ -87,6 +86,7 @@ class ImageKAN(VisionModel):
         self.num_features = config.widths[-1]
         self.grad_checkpointing = False
         height, width = config.img_size
+        self.pixels = Pixels("KAN", in_chans=config.in_chans, img_size=config.img_size)
         pixels = config.in_chans * height * width
         self.body = KAN.from_config(config.kan((pixels, *config.widths)))
         self.head = _head(config)
@@ -97,7 +97,8 @@ class ImageKAN(VisionModel):
 
     def forward_features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
         """Nodes of the last hidden layer."""
-        return self._run(images, len(self.body.layers))[-1]
+        x = self.pixels(images)
+        return run_blocks(self.body.layers, x, recompute=self.grad_checkpointing)
 
     def forward_head(
         self, x: Float[Tensor, "b d"], pre_logits: bool = False
@@ -129,28 +130,15 @@ class ImageKAN(VisionModel):
         Raises:
             AllmlpError: a layer that does not exist, or an unknown format.
         """
-        check_choice("output_fmt", output_fmt, ("NCHW", "NLC"))
-        depth = len(self.body.layers)
-        wanted = block_numbers(indices, depth)
-        found = self._run(images, max(wanted) + 1 if intermediates_only else depth)
-        shaped = [
-            found[i][:, None] if output_fmt == "NLC" else found[i][:, :, None, None] for i in wanted
-        ]
-        return shaped if intermediates_only else (found[-1], shaped)
-
-    def _run(self, images: Tensor, depth: int) -> list[Tensor]:
-        shape = (self.config.in_chans, *self.config.img_size)
-        if images.shape[1:] != shape:
-            raise AllmlpError(
-                f"this KAN was built for images of shape {shape} (channels, height, width), got "
-                f"{tuple(images.shape[1:])}; build it with img_size and in_chans to match"
-            )
-        x, found = images.flatten(1), []
-        for layer in self.body.layers[:depth]:
-            recompute = self.grad_checkpointing and torch.is_grad_enabled()
-            x = checkpoint(layer, x, use_reentrant=False) if recompute else layer(x)
-            found.append(x)
-        return found
+        return run_blocks_keeping(
+            self.body.layers,
+            self.pixels(images),
+            indices,
+            show=show_vector,
+            output_fmt=output_fmt,
+            intermediates_only=intermediates_only,
+            recompute=self.grad_checkpointing,
+        )
 
     def get_classifier(self) -> nn.Module:
         """The head: a KAN of one layer, or `nn.Identity` without classes."""
@@ -176,11 +164,7 @@ class ImageKAN(VisionModel):
         Raises:
             AllmlpError: always.
         """
-        height, width = config.img_size
-        raise AllmlpError(
-            f"a KAN on pixels has a function for each of its {height}x{width} pixels and no rule "
-            "for others; scale the images with data.img_size, or train anew"
-        )
+        refuse_resize("KAN on pixels", config.img_size)
 
     def resize_state(
         self, state: Mapping[str, Tensor], old_config: Any, method: Any

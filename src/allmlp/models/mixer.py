@@ -14,11 +14,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allmlp.errors import check_choice, check_integers, check_rates
-from allmlp.layers.block_stack import run_blocks, run_blocks_keeping
+from allmlp.layers.block_stack import run_blocks, run_blocks_keeping, show_tokens
 from allmlp.layers.channel_mlp import CHANNEL_MLPS, make_channel_mlp
 from allmlp.layers.drop_path import SCHEDULES, DropPath, drop_path_rates
 from allmlp.layers.grkan import Rational
-from allmlp.layers.head import make_head, zero_head_
+from allmlp.layers.head import make_zero_head, zero_head_
 from allmlp.layers.init import init_lecun_, init_trunc_normal_, init_xavier_
 from allmlp.layers.kan import KANLinear
 from allmlp.layers.mlp import TokenMlp
@@ -160,7 +160,7 @@ class Mixer(VisionModel):
         rates = drop_path_rates(config.drop_path_rate, config.depth, config.drop_path_schedule)
         self.blocks = nn.ModuleList(self._block(rate) for rate in rates)
         self.norm = nn.LayerNorm(config.width, eps=config.norm_eps)
-        self.head = make_head(config.width, config.num_classes)
+        self.head = make_zero_head(config.width, config.num_classes)
         self.feature_info = [
             {"num_chs": config.width, "reduction": config.patch_size, "module": f"blocks.{i}"}
             for i in range(config.depth)
@@ -246,11 +246,11 @@ class Mixer(VisionModel):
             self.blocks,
             self.stem(images),
             indices,
-            final=self.norm,
-            normalise=norm,
+            show=show_tokens(self.config.grid),
             output_fmt=output_fmt,
             intermediates_only=intermediates_only,
-            grid=self.config.grid,
+            final=self.norm,
+            normalise=norm,
             recompute=self.grad_checkpointing,
         )
 
@@ -265,7 +265,7 @@ class Mixer(VisionModel):
             AllmlpError: `num_classes` is negative.
         """
         self.config = replace(self.config, num_classes=num_classes)
-        self.head = make_head(self.config.width, num_classes).to(self.norm.weight)
+        self.head = make_zero_head(self.config.width, num_classes).to(self.norm.weight)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute the blocks in the backward pass: less memory, a third more time."""

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
 from allmlp.layers.affine import Affine, LayerScale
-from allmlp.layers.block_stack import run_blocks, run_blocks_keeping
+from allmlp.layers.block_stack import run_blocks, run_blocks_keeping, show_tokens
 from allmlp.layers.drop_path import SCHEDULES, DropPath, drop_path_rates
-from allmlp.layers.head import make_head, zero_head_
+from allmlp.layers.head import make_zero_head, zero_head_
 from allmlp.layers.init import init_lecun_, init_trunc_normal_, init_xavier_
 from allmlp.layers.mlp import Mlp
 from allmlp.layers.patch_stem import PatchStem, check_patches
@@ -248,7 +248,7 @@ class ResMLP(VisionModel):
         self.blocks = nn.ModuleList(self._block(rate) for rate in rates)
         self.norm = Affine(config.width)  # named as in other nets; there are no statistics
         self.pool = _POOL[config.pooling](config)
-        self.head = make_head(config.width, config.num_classes)
+        self.head = make_zero_head(config.width, config.num_classes)
         self.feature_info = [
             {"num_chs": config.width, "reduction": config.patch_size, "module": f"blocks.{i}"}
             for i in range(config.depth)
@@ -323,11 +323,11 @@ class ResMLP(VisionModel):
             self.blocks,
             self.stem(images),
             indices,
-            final=self.norm,
-            normalise=norm,
+            show=show_tokens(self.config.grid),
             output_fmt=output_fmt,
             intermediates_only=intermediates_only,
-            grid=self.config.grid,
+            final=self.norm,
+            normalise=norm,
             recompute=self.grad_checkpointing,
         )
 
@@ -342,7 +342,7 @@ class ResMLP(VisionModel):
             AllmlpError: `num_classes` is negative.
         """
         self.config = replace(self.config, num_classes=num_classes)
-        self.head = make_head(self.config.width, num_classes).to(self.norm.alpha)
+        self.head = make_zero_head(self.config.width, num_classes).to(self.norm.alpha)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute the blocks in the backward pass: less memory, a third more time."""

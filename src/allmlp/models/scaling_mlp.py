@@ -13,11 +13,12 @@ from typing import Any, ClassVar, Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from allmlp.errors import AllmlpError, check_choice, check_integers
+from allmlp.errors import check_choice, check_integers
+from allmlp.layers.block_stack import run_blocks, run_blocks_keeping, show_vector
+from allmlp.layers.head import make_head
 from allmlp.layers.mlp import Mlp
-from allmlp.layers.recompute import recompute
+from allmlp.layers.pixels import Pixels, refuse_resize
 from allmlp.models.contract import VisionModel
-from allmlp.ops.blocks import block_numbers
 
 __all__ = ["VARIANTS", "BottleneckBlock", "ScalingMlp", "ScalingMlpConfig", "StandardBlock"]
 
@@ -135,11 +136,12 @@ class ScalingMlp(VisionModel):
         self.num_features = config.width
         self.grad_checkpointing = False
         height, width = config.img_size
+        self.pixels = Pixels("Scaling MLP", in_chans=config.in_chans, img_size=config.img_size)
         self.embed = nn.Linear(config.in_chans * height * width, config.width)
         self.blocks = nn.ModuleList(
             BLOCKS[config.block](config.width, config.expansion) for _ in range(config.num_blocks)
         )
-        self.head = _head(config)
+        self.head = make_head(config.width, config.num_classes)
         self.feature_info = [
             {"num_chs": config.width, "reduction": max(height, width), "module": f"blocks.{i}"}
             for i in range(config.num_blocks)
@@ -147,7 +149,8 @@ class ScalingMlp(VisionModel):
 
     def forward_features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
         """What the last block gives, without a norm."""
-        return self._run(images, len(self.blocks))[-1]
+        x = self.embed(self.pixels(images))
+        return run_blocks(self.blocks, x, recompute=self.grad_checkpointing)
 
     def forward_head(
         self, x: Float[Tensor, "b d"], pre_logits: bool = False
@@ -179,27 +182,15 @@ class ScalingMlp(VisionModel):
         Raises:
             AllmlpError: a block that does not exist, or an unknown format.
         """
-        check_choice("output_fmt", output_fmt, ("NCHW", "NLC"))
-        wanted = block_numbers(indices, len(self.blocks))
-        found = self._run(images, max(wanted) + 1 if intermediates_only else len(self.blocks))
-        shaped = [
-            found[i][:, None] if output_fmt == "NLC" else found[i][:, :, None, None] for i in wanted
-        ]
-        return shaped if intermediates_only else (found[-1], shaped)
-
-    def _run(self, images: Tensor, depth: int) -> list[Tensor]:
-        shape = (self.config.in_chans, *self.config.img_size)
-        if images.shape[1:] != shape:
-            raise AllmlpError(
-                f"this Scaling MLP was built for images of shape {shape} (channels, height, width),"
-                f" got {tuple(images.shape[1:])}; scale them, or build it with img_size and "
-                "in_chans to match"
-            )
-        x, found = self.embed(images.flatten(1)), []
-        for block in self.blocks[:depth]:
-            x = recompute(block, x) if self.grad_checkpointing else block(x)
-            found.append(x)
-        return found
+        return run_blocks_keeping(
+            self.blocks,
+            self.embed(self.pixels(images)),
+            indices,
+            show=show_vector,
+            output_fmt=output_fmt,
+            intermediates_only=intermediates_only,
+            recompute=self.grad_checkpointing,
+        )
 
     def get_classifier(self) -> nn.Module:
         """The head: `nn.Linear`, or `nn.Identity` without classes."""
@@ -212,7 +203,7 @@ class ScalingMlp(VisionModel):
             AllmlpError: `num_classes` is negative.
         """
         self.config = replace(self.config, num_classes=num_classes)
-        self.head = _head(self.config).to(self.embed.weight)
+        self.head = make_head(self.config.width, num_classes).to(self.embed.weight)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute the blocks in the backward pass: less memory, a third more time."""
@@ -225,11 +216,7 @@ class ScalingMlp(VisionModel):
         Raises:
             AllmlpError: always.
         """
-        height, width = config.img_size
-        raise AllmlpError(
-            f"a Scaling MLP has weights for each of its {height}x{width} pixels and no rule for "
-            "others; scale the images with data.img_size, or train anew"
-        )
+        refuse_resize("Scaling MLP", config.img_size)
 
     def resize_state(
         self, state: Mapping[str, Tensor], old_config: Any, method: Any
@@ -248,10 +235,6 @@ class ScalingMlp(VisionModel):
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Patterns, in timm's form, that sort parameters into the first layer and blocks."""
         return {"stem": r"^embed", "blocks": [(r"^blocks\.(\d+)", None)]}
-
-
-def _head(config: ScalingMlpConfig) -> nn.Module:
-    return nn.Linear(config.width, config.num_classes) if config.num_classes else nn.Identity()
 
 
 VARIANTS = {
