@@ -1,4 +1,5 @@
 import re
+from functools import partial
 from typing import Any
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 from torch import nn
 
 from allmlp.errors import AllmlpError
-from allmlp.layers import Mlp, TokenLinear
+from allmlp.layers import Affine, LayerScale, Mlp, TokenLinear
 from allmlp.models.resmlp import ResMLP, ResMLPBlock, ResMLPConfig
 from allmlp.training import decay_groups
 from allmlp.zoo import create_model, model_info
@@ -38,21 +39,26 @@ def images(count: int = 2, **options: Any) -> torch.Tensor:
 
 def test_block_follows_algorithm_one() -> None:
     block = ResMLPBlock(
-        width=4, token_linear=TokenLinear(3), channel_mlp=Mlp(4, 6), scale_start=0.1
+        width=4,
+        token_linear=TokenLinear(3),
+        channel_mlp=Mlp(4, 6),
+        residual=partial(LayerScale, start=0.1),
     ).double()
+    assert isinstance(block.token_norm, Affine)
+    assert isinstance(block.token_residual, LayerScale)
     for parameter in block.parameters():
         nn.init.normal_(parameter)
     x = torch.randn(3, 4, dtype=torch.float64)
     token, mlp = block.token_linear, block.channel_mlp
     z = x.clone()
     for c in range(4):  # column by column
-        column = block.token_affine.alpha[c] * x[:, c] + block.token_affine.beta[c]
-        z[:, c] += block.token_scale.gamma[c] * (token.weight @ column + token.bias)
+        column = block.token_norm.alpha[c] * x[:, c] + block.token_norm.beta[c]
+        z[:, c] += block.token_residual.gamma[c] * (token.weight @ column + token.bias)
     y = z.clone()
     for n in range(3):
-        row = block.channel_affine.alpha * z[n] + block.channel_affine.beta
+        row = block.channel_norm.alpha * z[n] + block.channel_norm.beta
         hidden = nn.functional.gelu(mlp.fc1.weight @ row + mlp.fc1.bias)
-        y[n] += block.channel_scale.gamma * (mlp.fc2.weight @ hidden + mlp.fc2.bias)
+        y[n] += block.channel_residual.gamma * (mlp.fc2.weight @ hidden + mlp.fc2.bias)
     torch.testing.assert_close(block(x[None])[0], y, rtol=1e-12, atol=1e-12)
 
 
@@ -79,11 +85,11 @@ def test_class_token_reads_the_patches_and_leaves_them_alone() -> None:
     pool = model.pool
     found = pool.class_token.repeat(2, 1, 1)
     for layer in pool.layers:
-        everything = layer.token_affine(torch.cat([found, tokens], 1))
+        everything = layer.token_norm(torch.cat([found, tokens], 1))
         read = torch.einsum("n,bnd->bd", layer.token_linear.weight[0], everything)
-        found = found + layer.token_scale.gamma * (read + layer.token_linear.bias)[:, None]
-        mixed = layer.channel_mlp(layer.channel_affine(found))
-        found = found + layer.channel_scale.gamma * mixed
+        found = found + layer.token_residual.gamma * (read + layer.token_linear.bias)[:, None]
+        mixed = layer.channel_mlp(layer.channel_norm(found))
+        found = found + layer.channel_residual.gamma * mixed
     torch.testing.assert_close(pool(tokens), found[:, 0], rtol=1e-12, atol=1e-12)
 
 
@@ -126,7 +132,7 @@ def test_scales_affines_and_class_token_do_not_decay() -> None:
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     assert all(names[id(p)].endswith(".weight") for p in decayed["params"])
     assert "pool.class_token" in model.no_weight_decay()
-    assert "blocks.0.token_scale.gamma" in model.no_weight_decay()
+    assert "blocks.0.token_residual.gamma" in model.no_weight_decay()
 
 
 def test_group_matcher_covers_every_body_parameter() -> None:
@@ -188,8 +194,8 @@ def test_our_own_file_tells_its_config(pooling: str) -> None:
 
 def test_files_that_lack_or_add_something_are_refused() -> None:
     state = dict(tiny().state_dict())
-    gone = {k: v for k, v in state.items() if k != "blocks.1.token_scale.gamma"}
-    with pytest.raises(AllmlpError, match="lacks blocks.1.token_scale.gamma; is it whole"):
+    gone = {k: v for k, v in state.items() if k != "blocks.1.token_residual.gamma"}
+    with pytest.raises(AllmlpError, match="lacks blocks.1.token_residual.gamma; is it whole"):
         convert_state(gone, (8, 12))
     with pytest.raises(AllmlpError, match=r"1 tensors more than that \(extra\)"):
         convert_state({**state, "extra": torch.zeros(1)}, (8, 12))

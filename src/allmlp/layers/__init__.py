@@ -28,14 +28,26 @@ from allmlp.layers.kan_nodes import KANNodes as KANNodes
 from allmlp.layers.kan_symbolic import SymbolicEdges as SymbolicEdges
 from allmlp.layers.mlp import Mlp as Mlp
 from allmlp.layers.mlp import TokenMlp as TokenMlp
+from allmlp.layers.norm import MAP_NORMS as MAP_NORMS
+from allmlp.layers.norm import NORMS as NORMS
+from allmlp.layers.norm import map_norm_factory as map_norm_factory
+from allmlp.layers.norm import norm_factory as norm_factory
+from allmlp.layers.patch_embed import STEMS as STEMS
 from allmlp.layers.patch_stem import PatchStem as PatchStem
 from allmlp.layers.recompute import recompute as recompute
+from allmlp.layers.residual import RESIDUALS as RESIDUALS
+from allmlp.layers.residual import NoResidual as NoResidual
+from allmlp.layers.residual import Residual as Residual
 from allmlp.layers.token_linear import TokenLinear as TokenLinear
 
 __all__ = [
     "BASES",
     "CHANNEL_MLPS",
     "GRKAN",
+    "MAP_NORMS",
+    "NORMS",
+    "RESIDUALS",
+    "STEMS",
     "Affine",
     "BSplineBasis",
     "Basis",
@@ -51,10 +63,12 @@ __all__ = [
     "KANNodes",
     "LayerScale",
     "Mlp",
+    "NoResidual",
     "PatchStem",
     "PolynomialBasis",
     "Rational",
     "ReLUBumpBasis",
+    "Residual",
     "SymbolicEdges",
     "TokenLinear",
     "TokenMlp",
@@ -62,6 +76,8 @@ __all__ = [
     "drop_path_rates",
     "make_basis",
     "make_channel_mlp",
+    "map_norm_factory",
+    "norm_factory",
     "recompute",
     "refine_layer",
 ]

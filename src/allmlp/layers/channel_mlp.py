@@ -11,11 +11,14 @@ from torch import Tensor, nn
 
 from allmlp.errors import check_choice
 from allmlp.layers.bilinear import GatedMlp
-from allmlp.layers.grkan import GRKAN
+from allmlp.layers.grkan import GRKAN, Rational
 from allmlp.layers.kan import KANLinear
 from allmlp.layers.mlp import Mlp
 
-__all__ = ["CHANNEL_MLPS", "KANMlp", "make_channel_mlp"]
+__all__ = ["CHANNEL_MLPS", "SELF_STARTING", "KANMlp", "make_channel_mlp", "undecayed"]
+
+# layers whose own `init_weights` a model calls instead of its own rule for linear maps
+SELF_STARTING = (KANLinear, Rational)
 
 
 class KANMlp(nn.Module):
@@ -96,3 +99,13 @@ def make_channel_mlp(
     """
     check_choice("mlp", kind, CHANNEL_MLPS)
     return CHANNEL_MLPS[kind](width, hidden, gelu, dropout_rate)
+
+
+def undecayed(model: nn.Module) -> set[str]:
+    """Parameters of channel MLPs that no decay fits: a rational's coefficients, by full name."""
+    return {
+        f"{name}.{coefficients}"
+        for name, module in model.named_modules()
+        if isinstance(module, Rational)
+        for coefficients in ("numerator", "denominator")
+    }

@@ -1,13 +1,16 @@
-"""Cut an image into patches and embed each with one linear map.
+"""Cut an image into patches, embed each, and line them up as tokens.
 
 Axes: b batch, c image channels, h w pixels, n tokens, d width.
 """
+
+from collections.abc import Callable
 
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError, check_integers
+from allmlp.layers.patch_embed import patch_embed
 
 __all__ = ["PatchStem", "check_patches"]
 
@@ -32,13 +35,15 @@ def check_patches(owner: str, img_size: tuple[int, int], patch_size: int) -> Non
 
 
 class PatchStem(nn.Module):
-    """A convolution whose kernel is its stride, then row-major flattening of the grid.
+    """Patches embedded by `embed`, then row-major flattening of the grid.
 
     Args:
         img_size: height and width in pixels, multiples of `patch_size`.
         in_chans: c.
         patch_size: pixels per side of a patch.
         width: d.
+        embed: from image channels, patch size and width to a module (b, c, h, w) -> (b, d, y, x);
+            the linear map of every patch, or another of `layers.STEMS`.
 
     Shape:
         (b, c, h, w) -> (b, n, d) with n = (h / patch_size) * (w / patch_size); dtype unchanged.
@@ -47,12 +52,22 @@ class PatchStem(nn.Module):
         AllmlpError: at run time, images of another size or channel count.
     """
 
-    def __init__(self, *, img_size: tuple[int, int], in_chans: int, patch_size: int, width: int):
+    def __init__(
+        self,
+        *,
+        img_size: tuple[int, int],
+        in_chans: int,
+        patch_size: int,
+        width: int,
+        embed: Callable[[int, int, int], nn.Module] = patch_embed,
+    ):
         super().__init__()
         check_patches("PatchStem", img_size, patch_size)
         self.img_size = img_size
+        self.in_chans = in_chans
+        self.patch_size = patch_size
         self.grid = (img_size[0] // patch_size, img_size[1] // patch_size)
-        self.proj = nn.Conv2d(in_chans, width, patch_size, stride=patch_size)
+        self.proj = embed(in_chans, patch_size, width)
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
         self._check(images)
@@ -62,15 +77,15 @@ class PatchStem(nn.Module):
 
     def _check(self, images: Tensor) -> None:
         channels, height, width = images.shape[1:]
-        if channels != self.proj.in_channels:
+        if channels != self.in_chans:
             raise AllmlpError(
-                f"this model was built for {self.proj.in_channels} image channels but got "
+                f"this model was built for {self.in_chans} image channels but got "
                 f"{channels}; build it with in_chans={channels}"
             )
         if (height, width) != self.img_size:
-            patch = self.proj.kernel_size[0]
             raise AllmlpError(
                 f"this model was built for {self.grid[0] * self.grid[1]} tokens (img_size="
-                f"{self.img_size[0]}x{self.img_size[1]}, patch_size={patch}) but got images of "
-                f"{height}x{width}; resize them or build it with img_size=({height}, {width})"
+                f"{self.img_size[0]}x{self.img_size[1]}, patch_size={self.patch_size}) but got "
+                f"images of {height}x{width}; resize them or build it with "
+                f"img_size=({height}, {width})"
             )

@@ -7,7 +7,7 @@ DIFF: images that the patches do not tile are refused (the reference drops the r
 Axes: b batch, c image channels, h w pixels or patches, d width, k classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -18,11 +18,15 @@ from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
 from allmlp.layers.block_stack import run_blocks, run_blocks_keeping, show_map
 from allmlp.layers.drop_path import DropPath, drop_path_rates
 from allmlp.layers.head import make_head
+from allmlp.layers.norm import MAP_NORMS, map_norm_factory
+from allmlp.layers.patch_embed import STEMS, patch_embed
 from allmlp.layers.patch_stem import check_patches
+from allmlp.layers.residual import RESIDUALS, check_residual
 from allmlp.models.contract import VisionModel
 
 __all__ = ["VARIANTS", "ConvMixer", "ConvMixerBlock", "ConvMixerConfig"]
 
+BATCH_NORM = map_norm_factory("batch")
 ACTIVATIONS: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "relu": nn.ReLU}
 
 
@@ -32,7 +36,7 @@ class ConvMixerConfig:
 
     Raises:
         AllmlpError: a size is no positive integer, the patches do not tile the image, the rate lies
-            outside [0, 1), or the activation is unknown.
+            outside [0, 1) or finds no residual to act on, or a name is unknown.
     """
 
     img_size: tuple[int, int] = (224, 224)  # pixels; of the data, weights do not depend on it
@@ -43,6 +47,10 @@ class ConvMixerConfig:
     kernel_size: int = 9  # patches per side of the depthwise kernel
     num_classes: int = 1000  # 0 leaves the head out
     activation: Literal["gelu", "relu"] = "gelu"  # erf GELU
+    norm: Literal["batch", "layer", "affine", "none"] = "batch"  # layers.MAP_NORMS
+    norm_eps: float = 1e-5
+    residual: Literal["sum", "none"] = "sum"  # of the depthwise half; layers.RESIDUALS
+    stem: Literal["patch", "conv"] = "patch"  # layers.STEMS
     drop_path_rate: float = 0.0  # of the last block's depthwise half; linear, from 0
 
     # what weights fix and a variant's name promises
@@ -61,11 +69,22 @@ class ConvMixerConfig:
         check_integers("ConvMixer", minimum=0, num_classes=self.num_classes)
         check_rates("ConvMixer", drop_path_rate=self.drop_path_rate)
         check_choice("activation", self.activation, ACTIVATIONS)
+        check_choice("norm", self.norm, MAP_NORMS)
+        check_residual("ConvMixer", self.residual, self.drop_path_rate)
+        check_choice("stem", self.stem, STEMS)
         check_patches("ConvMixer", self.img_size, self.patch_size)
 
 
 class ConvMixerStem(nn.Module):
-    """Patches, each embedded by one linear map, then activation and batch norm.
+    """Embedded patches, then activation and norm.
+
+    Args:
+        in_chans: c.
+        patch_size: pixels per side of a patch.
+        width: d.
+        activation: module after the embedding.
+        norm: from the width to a norm of maps.
+        embed: as in `layers.PatchStem`.
 
     Shape:
         images (b, c, h, w) -> (b, d, h / patch_size, w / patch_size); dtype unchanged.
@@ -74,33 +93,46 @@ class ConvMixerStem(nn.Module):
         AllmlpError: at run time, another number of channels, or a size the patches do not tile.
     """
 
-    def __init__(self, *, in_chans: int, patch_size: int, width: int, activation: nn.Module):
+    def __init__(
+        self,
+        *,
+        in_chans: int,
+        patch_size: int,
+        width: int,
+        activation: nn.Module,
+        norm: Callable[[int], nn.Module] = BATCH_NORM,
+        embed: Callable[[int, int, int], nn.Module] = patch_embed,
+    ):
         super().__init__()
-        self.conv = nn.Conv2d(in_chans, width, patch_size, stride=patch_size)
+        self.in_chans = in_chans
+        self.patch_size = patch_size
+        self.conv = embed(in_chans, patch_size, width)
         self.activation = activation
-        self.norm = nn.BatchNorm2d(width)
+        self.norm = norm(width)
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d y x"]:
         channels, height, width = images.shape[1:]
-        if channels != self.conv.in_channels:
+        if channels != self.in_chans:
             raise AllmlpError(
-                f"this ConvMixer was built for {self.conv.in_channels} image channels but got "
+                f"this ConvMixer was built for {self.in_chans} image channels but got "
                 f"{channels}; build it with in_chans={channels}"
             )
-        check_patches("ConvMixer", (height, width), self.conv.kernel_size[0])
+        check_patches("ConvMixer", (height, width), self.patch_size)
         return self.norm(self.activation(self.conv(images)))
 
 
 class ConvMixerBlock(nn.Module):
     """Depthwise convolution with a residual, then a pointwise one without (paper, eq. 2 and 3).
 
-    Each is followed by the activation and only then by its batch norm.
+    Each is followed by the activation and only then by its norm.
 
     Args:
         width: d.
         kernel_size: per side, odd or even. An even kernel reaches one place further to the right
             and down than to the left and up, as `padding="same"` does in torch and TensorFlow.
         activation: module after both convolutions.
+        norm: from the width to a norm of maps.
+        residual: from the width to what joins stream and depthwise branch.
         drop_path_rate: probability that a sample skips the depthwise half, in [0, 1).
 
     Shape:
@@ -113,6 +145,8 @@ class ConvMixerBlock(nn.Module):
         width: int,
         kernel_size: int,
         activation: nn.Module,
+        norm: Callable[[int], nn.Module] = BATCH_NORM,
+        residual: Callable[[int], nn.Module] = RESIDUALS["sum"],
         drop_path_rate: float = 0.0,
     ):
         super().__init__()
@@ -122,15 +156,16 @@ class ConvMixerBlock(nn.Module):
         self.depthwise = nn.Conv2d(
             width, width, kernel_size, padding=before if before == after else 0, groups=width
         )
-        self.depthwise_norm = nn.BatchNorm2d(width)
+        self.depthwise_norm = norm(width)
+        self.residual = residual(width)
         self.pointwise = nn.Conv2d(width, width, 1)
-        self.pointwise_norm = nn.BatchNorm2d(width)
+        self.pointwise_norm = norm(width)
         self.activation = activation
         self.drop_path = DropPath(drop_path_rate)
 
     def forward(self, x: Float[Tensor, "b d h w"]) -> Float[Tensor, "b d h w"]:
         mixed = self.depthwise_norm(self.activation(self.depthwise(self.pad(x))))
-        x = x + self.drop_path(mixed)
+        x = self.residual(x, self.drop_path(mixed))
         return self.pointwise_norm(self.activation(self.pointwise(x)))
 
 
@@ -157,17 +192,22 @@ class ConvMixer(VisionModel):
         self.config = config
         self.num_features = config.width
         self.grad_checkpointing = False
+        norm = map_norm_factory(config.norm, eps=config.norm_eps)
         self.stem = ConvMixerStem(
             in_chans=config.in_chans,
             patch_size=config.patch_size,
             width=config.width,
             activation=ACTIVATIONS[config.activation](),
+            norm=norm,
+            embed=STEMS[config.stem],
         )
         self.blocks = nn.ModuleList(
             ConvMixerBlock(
                 width=config.width,
                 kernel_size=config.kernel_size,
                 activation=ACTIVATIONS[config.activation](),
+                norm=norm,
+                residual=RESIDUALS[config.residual],
                 drop_path_rate=rate,
             )
             for rate in drop_path_rates(config.drop_path_rate, config.depth)
@@ -237,7 +277,7 @@ class ConvMixer(VisionModel):
             AllmlpError: `num_classes` is negative.
         """
         self.config = replace(self.config, num_classes=num_classes)
-        self.head = make_head(self.config.width, num_classes).to(self.stem.conv.weight)
+        self.head = make_head(self.config.width, num_classes).to(next(self.parameters()))
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute the blocks in the backward pass: less memory, a third more time."""

@@ -6,7 +6,7 @@ DIFF: timm's biases of std 1e-6 start at zero here.
 Axes: b batch, c image channels, h w pixels, n tokens, d width, e hidden ("d_ffn"), k classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -18,7 +18,10 @@ from allmlp.layers.block_stack import run_blocks, run_blocks_keeping, show_token
 from allmlp.layers.drop_path import SCHEDULES, DropPath, drop_path_rates
 from allmlp.layers.head import make_zero_head, zero_head_
 from allmlp.layers.init import init_lecun_, init_xavier_
+from allmlp.layers.norm import NORMS, norm_factory
+from allmlp.layers.patch_embed import STEMS
 from allmlp.layers.patch_stem import PatchStem, check_patches
+from allmlp.layers.residual import RESIDUALS, check_residual
 from allmlp.layers.token_linear import TokenLinear
 from allmlp.models.contract import VisionModel
 from allmlp.ops.resize import interpolate_token_map, tile_counts, tile_token_map
@@ -26,6 +29,7 @@ from allmlp.ops.resize import interpolate_token_map, tile_counts, tile_token_map
 __all__ = ["GMLP", "VARIANTS", "GMLPBlock", "GMLPConfig", "SpatialGate"]
 
 RESIZES = ("block", "interpolate")
+LAYER_NORM, GATE_NORM = norm_factory("layer", eps=1e-6), norm_factory("layer", eps=1e-5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +38,8 @@ class GMLPConfig:
 
     Raises:
         AllmlpError: a size is no positive integer, the hidden width is odd, the patches do not tile
-            the image, a rate lies outside [0, 1), or a name is unknown.
+            the image, a rate lies outside [0, 1) or finds no residual to act on, or a name is
+            unknown.
     """
 
     img_size: tuple[int, int] = (224, 224)  # pixels, height and width
@@ -44,8 +49,11 @@ class GMLPConfig:
     depth: int = 30  # blocks
     hidden: int = 1536  # e, 6 d in the paper; half of it gates the other half
     num_classes: int = 1000  # 0 leaves the head out
+    norm: Literal["layer", "affine", "none"] = "layer"  # gates included; layers.NORMS
     norm_eps: float = 1e-6  # of the blocks' LayerNorms and the last; the paper gives none
     gate_norm_eps: float = 1e-5  # within the gates; both as in timm
+    residual: Literal["sum", "none"] = "sum"  # layers.RESIDUALS
+    stem: Literal["patch", "conv"] = "patch"  # layers.STEMS
     drop_path_rate: float = 0.0  # of the last block
     drop_path_schedule: Literal["linear", "constant"] = "constant"  # timm's
 
@@ -65,6 +73,9 @@ class GMLPConfig:
         check_integers("gMLP", minimum=0, num_classes=self.num_classes)
         check_rates("gMLP", drop_path_rate=self.drop_path_rate)
         check_choice("drop_path_schedule", self.drop_path_schedule, SCHEDULES)
+        check_choice("norm", self.norm, NORMS)
+        check_residual("gMLP", self.residual, self.drop_path_rate)
+        check_choice("stem", self.stem, STEMS)
         check_patches("gMLP", self.img_size, self.patch_size)
         if self.hidden % 2:
             raise AllmlpError(
@@ -90,15 +101,17 @@ class SpatialGate(nn.Module):
     Args:
         num_tokens: n, fixed by the weights.
         hidden: e, even.
-        norm_eps: of the LayerNorm over e / 2 channels.
+        norm: from e / 2 channels to a norm over them.
 
     Shape:
         (b, n, e) -> (b, n, e / 2); dtype unchanged.
     """
 
-    def __init__(self, num_tokens: int, hidden: int, *, norm_eps: float = 1e-5):
+    def __init__(
+        self, num_tokens: int, hidden: int, *, norm: Callable[[int], nn.Module] = GATE_NORM
+    ):
         super().__init__()
-        self.norm = nn.LayerNorm(hidden // 2, eps=norm_eps)
+        self.norm = norm(hidden // 2)
         self.token_linear = TokenLinear(num_tokens)
         self.init_weights()
 
@@ -119,7 +132,8 @@ class GMLPBlock(nn.Module):
         width: d.
         hidden: e.
         gate: (b, n, e) -> (b, n, e / 2), mixes tokens.
-        norm_eps: of the LayerNorm.
+        norm: from the width to a norm over channels.
+        residual: from the width to what joins stream and branch.
         drop_path_rate: probability that a sample skips the branch, in [0, 1).
 
     Shape:
@@ -132,20 +146,22 @@ class GMLPBlock(nn.Module):
         width: int,
         hidden: int,
         gate: nn.Module,
-        norm_eps: float = 1e-6,
+        norm: Callable[[int], nn.Module] = LAYER_NORM,
+        residual: Callable[[int], nn.Module] = RESIDUALS["sum"],
         drop_path_rate: float = 0.0,
     ):
         super().__init__()
-        self.norm = nn.LayerNorm(width, eps=norm_eps)
+        self.norm = norm(width)
         self.fc1 = nn.Linear(width, hidden)
         self.activation = nn.GELU()
         self.gate = gate
         self.fc2 = nn.Linear(hidden // 2, width)
+        self.residual = residual(width)
         self.drop_path = DropPath(drop_path_rate)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         hidden = self.activation(self.fc1(self.norm(x)))
-        return x + self.drop_path(self.fc2(self.gate(hidden)))
+        return self.residual(x, self.drop_path(self.fc2(self.gate(hidden))))
 
 
 class GMLP(VisionModel):
@@ -176,10 +192,11 @@ class GMLP(VisionModel):
             in_chans=config.in_chans,
             patch_size=config.patch_size,
             width=config.width,
+            embed=STEMS[config.stem],
         )
         rates = drop_path_rates(config.drop_path_rate, config.depth, config.drop_path_schedule)
         self.blocks = nn.ModuleList(self._block(rate) for rate in rates)
-        self.norm = nn.LayerNorm(config.width, eps=config.norm_eps)
+        self.norm = norm_factory(config.norm, eps=config.norm_eps)(config.width)
         self.head = make_zero_head(config.width, config.num_classes)
         self.feature_info = [
             {"num_chs": config.width, "reduction": config.patch_size, "module": f"blocks.{i}"}
@@ -192,8 +209,11 @@ class GMLP(VisionModel):
         return GMLPBlock(
             width=c.width,
             hidden=c.hidden,
-            gate=SpatialGate(c.num_tokens, c.hidden, norm_eps=c.gate_norm_eps),
-            norm_eps=c.norm_eps,
+            gate=SpatialGate(
+                c.num_tokens, c.hidden, norm=norm_factory(c.norm, eps=c.gate_norm_eps)
+            ),
+            norm=norm_factory(c.norm, eps=c.norm_eps),
+            residual=RESIDUALS[c.residual],
             drop_path_rate=drop_path_rate,
         )
 
@@ -271,7 +291,7 @@ class GMLP(VisionModel):
             AllmlpError: `num_classes` is negative.
         """
         self.config = replace(self.config, num_classes=num_classes)
-        self.head = make_zero_head(self.config.width, num_classes).to(self.norm.weight)
+        self.head = make_zero_head(self.config.width, num_classes).to(next(self.parameters()))
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute the blocks in the backward pass: less memory, a third more time."""

@@ -6,7 +6,7 @@ DIFF: kept residual branches are divided by 1 - rate (the reference does not res
 Axes: b batch, c image channels, h w pixels, n tokens, d width, k classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -15,14 +15,20 @@ from torch import Tensor, nn
 
 from allmlp.errors import check_choice, check_integers, check_rates
 from allmlp.layers.block_stack import run_blocks, run_blocks_keeping, show_tokens
-from allmlp.layers.channel_mlp import CHANNEL_MLPS, make_channel_mlp
+from allmlp.layers.channel_mlp import (
+    CHANNEL_MLPS,
+    SELF_STARTING,
+    make_channel_mlp,
+    undecayed,
+)
 from allmlp.layers.drop_path import SCHEDULES, DropPath, drop_path_rates
-from allmlp.layers.grkan import Rational
 from allmlp.layers.head import make_zero_head, zero_head_
 from allmlp.layers.init import init_lecun_, init_trunc_normal_, init_xavier_
-from allmlp.layers.kan import KANLinear
 from allmlp.layers.mlp import TokenMlp
+from allmlp.layers.norm import NORMS, norm_factory
+from allmlp.layers.patch_embed import STEMS
 from allmlp.layers.patch_stem import PatchStem, check_patches
+from allmlp.layers.residual import RESIDUALS, check_residual
 from allmlp.models.contract import VisionModel
 from allmlp.ops.resize import TokenMaps, interpolate_token_maps, tile_counts, tile_token_maps
 
@@ -31,6 +37,7 @@ __all__ = ["VARIANTS", "Mixer", "MixerBlock", "MixerConfig"]
 GELUS = {"tanh": "tanh", "erf": "none"}  # ours -> torch's name of the approximation
 INITS = ("flax", "timm", "trunc_normal")
 RESIZES = ("block", "interpolate")
+LAYER_NORM = norm_factory("layer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +46,7 @@ class MixerConfig:
 
     Raises:
         AllmlpError: a size is no positive integer, the patches do not tile the image, a rate lies
-            outside [0, 1), or a name is unknown.
+            outside [0, 1) or finds no residual to act on, or a name is unknown.
     """
 
     img_size: tuple[int, int] = (224, 224)  # pixels, height and width
@@ -53,7 +60,10 @@ class MixerConfig:
     # over channels; layers.CHANNEL_MLPS
     mlp: Literal["gelu", "bilinear", "swiglu", "kan", "grkan"] = "gelu"
     gelu: Literal["tanh", "erf"] = "tanh"  # tanh: Google's weights; erf: timm's own
+    norm: Literal["layer", "affine", "none"] = "layer"  # layers.NORMS
     norm_eps: float = 1e-6  # Flax's default, not torch's 1e-5
+    residual: Literal["sum", "none"] = "sum"  # layers.RESIDUALS
+    stem: Literal["patch", "conv"] = "patch"  # layers.STEMS
     dropout_rate: float = 0.0  # in both MLPs
     drop_path_rate: float = 0.0  # of the last block
     drop_path_schedule: Literal["linear", "constant"] = "linear"
@@ -76,6 +86,9 @@ class MixerConfig:
         check_integers("Mixer", minimum=0, num_classes=self.num_classes)
         check_rates("Mixer", dropout_rate=self.dropout_rate, drop_path_rate=self.drop_path_rate)
         check_choice("mlp", self.mlp, CHANNEL_MLPS)
+        check_choice("norm", self.norm, NORMS)
+        check_residual("Mixer", self.residual, self.drop_path_rate)
+        check_choice("stem", self.stem, STEMS)
         check_choice("gelu", self.gelu, GELUS)
         check_choice("drop_path_schedule", self.drop_path_schedule, SCHEDULES)
         check_choice("init", self.init, INITS)
@@ -99,7 +112,8 @@ class MixerBlock(nn.Module):
         width: d.
         token_mlp: (b, n, d) -> (b, n, d), mixes tokens.
         channel_mlp: (..., d) -> (..., d), mixes channels; any kind of MLP.
-        norm_eps: of both LayerNorms.
+        norm: from the width to a norm over channels.
+        residual: from the width to what joins stream and branch.
         drop_path_rate: probability that a sample skips a branch, in [0, 1).
 
     Shape:
@@ -112,20 +126,23 @@ class MixerBlock(nn.Module):
         width: int,
         token_mlp: nn.Module,
         channel_mlp: nn.Module,
-        norm_eps: float = 1e-6,
+        norm: Callable[[int], nn.Module] = LAYER_NORM,
+        residual: Callable[[int], nn.Module] = RESIDUALS["sum"],
         drop_path_rate: float = 0.0,
     ):
         super().__init__()
         # over channels also before token mixing: every token keeps its own statistics
-        self.token_norm = nn.LayerNorm(width, eps=norm_eps)
+        self.token_norm = norm(width)
         self.token_mlp = token_mlp
-        self.channel_norm = nn.LayerNorm(width, eps=norm_eps)
+        self.token_residual = residual(width)
+        self.channel_norm = norm(width)
         self.channel_mlp = channel_mlp
+        self.channel_residual = residual(width)
         self.drop_path = DropPath(drop_path_rate)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        x = x + self.drop_path(self.token_mlp(self.token_norm(x)))
-        return x + self.drop_path(self.channel_mlp(self.channel_norm(x)))
+        x = self.token_residual(x, self.drop_path(self.token_mlp(self.token_norm(x))))
+        return self.channel_residual(x, self.drop_path(self.channel_mlp(self.channel_norm(x))))
 
 
 class Mixer(VisionModel):
@@ -156,10 +173,11 @@ class Mixer(VisionModel):
             in_chans=config.in_chans,
             patch_size=config.patch_size,
             width=config.width,
+            embed=STEMS[config.stem],
         )
         rates = drop_path_rates(config.drop_path_rate, config.depth, config.drop_path_schedule)
         self.blocks = nn.ModuleList(self._block(rate) for rate in rates)
-        self.norm = nn.LayerNorm(config.width, eps=config.norm_eps)
+        self.norm = norm_factory(config.norm, eps=config.norm_eps)(config.width)
         self.head = make_zero_head(config.width, config.num_classes)
         self.feature_info = [
             {"num_chs": config.width, "reduction": config.patch_size, "module": f"blocks.{i}"}
@@ -184,7 +202,8 @@ class Mixer(VisionModel):
                 gelu=GELUS[c.gelu],
                 dropout_rate=c.dropout_rate,
             ),
-            norm_eps=c.norm_eps,
+            norm=norm_factory(c.norm, eps=c.norm_eps),
+            residual=RESIDUALS[c.residual],
             drop_path_rate=drop_path_rate,
         )
 
@@ -200,7 +219,7 @@ class Mixer(VisionModel):
                 zero_head_(module)
             elif isinstance(module, nn.Linear | nn.Conv2d):
                 _INIT[self.config.init](module)
-            elif isinstance(module, KANLinear | Rational):
+            elif isinstance(module, SELF_STARTING):
                 module.init_weights()
 
     def forward_features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
@@ -265,7 +284,7 @@ class Mixer(VisionModel):
             AllmlpError: `num_classes` is negative.
         """
         self.config = replace(self.config, num_classes=num_classes)
-        self.head = make_zero_head(self.config.width, num_classes).to(self.norm.weight)
+        self.head = make_zero_head(self.config.width, num_classes).to(next(self.parameters()))
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute the blocks in the backward pass: less memory, a third more time."""
@@ -325,12 +344,7 @@ class Mixer(VisionModel):
 
     def no_weight_decay(self) -> set[str]:
         """Parameters exempt from decay beyond biases and norms: a rational's coefficients."""
-        return {
-            f"{name}.{coefficients}"
-            for name, module in self.named_modules()
-            if isinstance(module, Rational)
-            for coefficients in ("numerator", "denominator")
-        }
+        return undecayed(self)
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Patterns, in timm's form, that sort parameters into stem, blocks and the final norm."""

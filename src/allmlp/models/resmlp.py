@@ -9,8 +9,9 @@ DIFF: kept residual branches are divided by 1 - rate; the head starts at zero (t
 Axes: b batch, c image channels, h w pixels, n tokens, d width, k classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -20,11 +21,19 @@ from torch import Tensor, nn
 from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
 from allmlp.layers.affine import Affine, LayerScale
 from allmlp.layers.block_stack import run_blocks, run_blocks_keeping, show_tokens
+from allmlp.layers.channel_mlp import (
+    CHANNEL_MLPS,
+    SELF_STARTING,
+    make_channel_mlp,
+    undecayed,
+)
 from allmlp.layers.drop_path import SCHEDULES, DropPath, drop_path_rates
 from allmlp.layers.head import make_zero_head, zero_head_
 from allmlp.layers.init import init_lecun_, init_trunc_normal_, init_xavier_
-from allmlp.layers.mlp import Mlp
+from allmlp.layers.norm import NORMS, norm_factory
+from allmlp.layers.patch_embed import STEMS
 from allmlp.layers.patch_stem import PatchStem, check_patches
+from allmlp.layers.residual import RESIDUALS, check_residual
 from allmlp.layers.token_linear import TokenLinear
 from allmlp.models.contract import VisionModel
 from allmlp.ops.resize import (
@@ -41,6 +50,7 @@ POOLINGS = ("mean", "class_mlp")
 INITS = ("deit", "timm")
 RESIZES = ("block", "interpolate")
 CLASS_LAYERS = 2  # of class-MLP pooling
+AFFINE = norm_factory("affine")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +59,8 @@ class ResMLPConfig:
 
     Raises:
         AllmlpError: a size is no positive integer, the patches do not tile the image, a rate lies
-            outside [0, 1), the layer scale is not positive, or a name is unknown.
+            outside [0, 1) or finds no residual to act on, the layer scale is not positive, or a
+            name is unknown.
     """
 
     img_size: tuple[int, int] = (224, 224)  # pixels, height and width
@@ -60,6 +71,12 @@ class ResMLPConfig:
     channel_hidden: int = 1536  # 4 d in the paper
     num_classes: int = 1000  # 0 leaves the head out
     pooling: Literal["mean", "class_mlp"] = "mean"
+    # over channels; layers.CHANNEL_MLPS
+    mlp: Literal["gelu", "bilinear", "swiglu", "kan", "grkan"] = "gelu"
+    norm: Literal["affine", "layer", "none"] = "affine"  # layers.NORMS
+    norm_eps: float = 1e-6  # of "layer"
+    residual: Literal["scale", "sum", "none"] = "scale"  # LayerScale, or layers.RESIDUALS
+    stem: Literal["patch", "conv"] = "patch"  # layers.STEMS
     layer_scale: float | None = None  # gamma at the start; None goes by the depth of the net
     drop_path_rate: float = 0.0  # of the last block
     drop_path_schedule: Literal["linear", "constant"] = "constant"  # the reference's
@@ -81,6 +98,10 @@ class ResMLPConfig:
         check_integers("ResMLP", minimum=0, num_classes=self.num_classes)
         check_rates("ResMLP", drop_path_rate=self.drop_path_rate)
         check_choice("pooling", self.pooling, POOLINGS)
+        check_choice("mlp", self.mlp, CHANNEL_MLPS)
+        check_choice("norm", self.norm, NORMS)
+        check_residual("ResMLP", self.residual, self.drop_path_rate, ("scale", *RESIDUALS))
+        check_choice("stem", self.stem, STEMS)
         check_choice("drop_path_schedule", self.drop_path_schedule, SCHEDULES)
         check_choice("init", self.init, INITS)
         check_patches("ResMLP", self.img_size, self.patch_size)
@@ -117,7 +138,8 @@ class ResMLPBlock(nn.Module):
         width: d.
         token_linear: (b, n, d) -> (b, n, d), mixes tokens.
         channel_mlp: (..., d) -> (..., d), mixes channels.
-        scale_start: every gamma at the start.
+        residual: from the width to what joins stream and branch, a `LayerScale` in the paper.
+        norm: from the width to a norm over channels.
         drop_path_rate: probability that a sample skips a branch, in [0, 1).
 
     Shape:
@@ -130,23 +152,24 @@ class ResMLPBlock(nn.Module):
         width: int,
         token_linear: nn.Module,
         channel_mlp: nn.Module,
-        scale_start: float,
+        residual: Callable[[int], nn.Module],
+        norm: Callable[[int], nn.Module] = AFFINE,
         drop_path_rate: float = 0.0,
     ):
         super().__init__()
-        self.token_affine = Affine(width)
+        self.token_norm = norm(width)
         self.token_linear = token_linear
-        self.token_scale = LayerScale(width, start=scale_start)
-        self.channel_affine = Affine(width)
+        self.token_residual = residual(width)
+        self.channel_norm = norm(width)
         self.channel_mlp = channel_mlp
-        self.channel_scale = LayerScale(width, start=scale_start)
+        self.channel_residual = residual(width)
         self.drop_path = DropPath(drop_path_rate)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        branch = self.drop_path(self.token_linear(self.token_affine(x)))
-        x = self.token_scale(x, branch)
-        branch = self.drop_path(self.channel_mlp(self.channel_affine(x)))
-        return self.channel_scale(x, branch)
+        branch = self.drop_path(self.token_linear(self.token_norm(x)))
+        x = self.token_residual(x, branch)
+        branch = self.drop_path(self.channel_mlp(self.channel_norm(x)))
+        return self.channel_residual(x, branch)
 
 
 class ClassMlpLayer(nn.Module):
@@ -157,28 +180,37 @@ class ClassMlpLayer(nn.Module):
     Args:
         num_tokens: n, patches.
         width: d.
-        hidden: of the MLP over channels.
-        scale_start: every gamma at the start.
+        channel_mlp: (..., d) -> (..., d).
+        residual: as in `ResMLPBlock`.
+        norm: as in `ResMLPBlock`.
 
     Shape:
         class token (b, 1, d), patches (b, n, d) -> class token (b, 1, d); dtype unchanged.
     """
 
-    def __init__(self, *, num_tokens: int, width: int, hidden: int, scale_start: float):
+    def __init__(
+        self,
+        *,
+        num_tokens: int,
+        width: int,
+        channel_mlp: nn.Module,
+        residual: Callable[[int], nn.Module],
+        norm: Callable[[int], nn.Module] = AFFINE,
+    ):
         super().__init__()
-        self.token_affine = Affine(width)
+        self.token_norm = norm(width)
         self.token_linear = TokenLinear(1 + num_tokens, 1)  # the class token first
-        self.token_scale = LayerScale(width, start=scale_start)
-        self.channel_affine = Affine(width)
-        self.channel_mlp = Mlp(width, hidden)
-        self.channel_scale = LayerScale(width, start=scale_start)
+        self.token_residual = residual(width)
+        self.channel_norm = norm(width)
+        self.channel_mlp = channel_mlp
+        self.channel_residual = residual(width)
 
     def forward(
         self, token: Float[Tensor, "b 1 d"], patches: Float[Tensor, "b n d"]
     ) -> Float[Tensor, "b 1 d"]:
-        read = self.token_linear(self.token_affine(torch.cat([token, patches], dim=1)))
-        token = self.token_scale(token, read)
-        return self.channel_scale(token, self.channel_mlp(self.channel_affine(token)))
+        read = self.token_linear(self.token_norm(torch.cat([token, patches], dim=1)))
+        token = self.token_residual(token, read)
+        return self.channel_residual(token, self.channel_mlp(self.channel_norm(token)))
 
 
 class ClassMlpPool(nn.Module):
@@ -243,10 +275,11 @@ class ResMLP(VisionModel):
             in_chans=config.in_chans,
             patch_size=config.patch_size,
             width=config.width,
+            embed=STEMS[config.stem],
         )
         rates = drop_path_rates(config.drop_path_rate, config.depth, config.drop_path_schedule)
         self.blocks = nn.ModuleList(self._block(rate) for rate in rates)
-        self.norm = Affine(config.width)  # named as in other nets; there are no statistics
+        self.norm = norm_factory(config.norm, eps=config.norm_eps)(config.width)
         self.pool = _POOL[config.pooling](config)
         self.head = make_zero_head(config.width, config.num_classes)
         self.feature_info = [
@@ -260,8 +293,9 @@ class ResMLP(VisionModel):
         return ResMLPBlock(
             width=c.width,
             token_linear=TokenLinear(c.num_tokens),
-            channel_mlp=Mlp(c.width, c.channel_hidden),
-            scale_start=c.scale_start,
+            channel_mlp=make_channel_mlp(c.mlp, c.width, c.channel_hidden),
+            norm=norm_factory(c.norm, eps=c.norm_eps),
+            residual=_residual(c),
             drop_path_rate=drop_path_rate,
         )
 
@@ -277,7 +311,7 @@ class ResMLP(VisionModel):
                 zero_head_(module)
             elif isinstance(module, nn.Linear | nn.Conv2d | TokenLinear):
                 _INIT[self.config.init](module)
-            elif isinstance(module, Affine | LayerScale | ClassMlpPool):
+            elif isinstance(module, (Affine, LayerScale, ClassMlpPool, *SELF_STARTING)):
                 module.init_weights()
 
     def forward_features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
@@ -342,7 +376,7 @@ class ResMLP(VisionModel):
             AllmlpError: `num_classes` is negative.
         """
         self.config = replace(self.config, num_classes=num_classes)
-        self.head = make_zero_head(self.config.width, num_classes).to(self.norm.alpha)
+        self.head = make_zero_head(self.config.width, num_classes).to(next(self.parameters()))
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute the blocks in the backward pass: less memory, a third more time."""
@@ -403,7 +437,7 @@ class ResMLP(VisionModel):
 
     def no_weight_decay(self) -> set[str]:
         """Parameters exempt from decay beyond biases and norms: scales, affines, class token."""
-        return {
+        return undecayed(self) | {
             f"{name}.{own}"
             for name, module in self.named_modules()
             if isinstance(module, Affine | LayerScale | ClassMlpPool)
@@ -415,13 +449,20 @@ class ResMLP(VisionModel):
         return {"stem": r"^stem", "blocks": [(r"^blocks\.(\d+)", None), (r"^norm|^pool", (99999,))]}
 
 
+def _residual(config: ResMLPConfig) -> Callable[[int], nn.Module]:
+    if config.residual == "scale":
+        return partial(LayerScale, start=config.scale_start)
+    return RESIDUALS[config.residual]
+
+
 def _class_mlp_pool(config: ResMLPConfig) -> ClassMlpPool:
     layers = [
         ClassMlpLayer(
             num_tokens=config.num_tokens,
             width=config.width,
-            hidden=config.channel_hidden,
-            scale_start=config.scale_start,
+            channel_mlp=make_channel_mlp(config.mlp, config.width, config.channel_hidden),
+            residual=_residual(config),
+            norm=norm_factory(config.norm, eps=config.norm_eps),
         )
         for _ in range(CLASS_LAYERS)
     ]

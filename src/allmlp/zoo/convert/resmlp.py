@@ -35,12 +35,12 @@ _DEIT = Renaming(
     family="resmlp",
     outside=with_bias({"stem.proj": "patch_embed.proj"}) | _affine("norm", "norm"),
     optional=(_HEAD,),
-    block=_affine("token_affine", "norm1")
-    | _affine("channel_affine", "norm2")
+    block=_affine("token_norm", "norm1")
+    | _affine("channel_norm", "norm2")
     | with_bias(
         {"token_linear": "attn", "channel_mlp.fc1": "mlp.fc1", "channel_mlp.fc2": "mlp.fc2"}
     )
-    | {"token_scale.gamma": "gamma_1", "channel_scale.gamma": "gamma_2"},
+    | {"token_residual.gamma": "gamma_1", "channel_residual.gamma": "gamma_2"},
     sign="token_linear.weight",
     config=_config,
 )
@@ -49,8 +49,8 @@ _TIMM = replace(
     _DEIT,
     format="timm",
     outside=with_bias({"stem.proj": "stem.proj"}) | _affine("norm", "norm"),
-    block=_affine("token_affine", "norm1")
-    | _affine("channel_affine", "norm2")
+    block=_affine("token_norm", "norm1")
+    | _affine("channel_norm", "norm2")
     | with_bias(
         {
             "token_linear": "linear_tokens",
@@ -58,7 +58,7 @@ _TIMM = replace(
             "channel_mlp.fc2": "mlp_channels.fc2",
         }
     )
-    | {"token_scale.gamma": "ls1", "channel_scale.gamma": "ls2"},
+    | {"token_residual.gamma": "ls1", "channel_residual.gamma": "ls2"},
 )
 
 _POOL = {
