@@ -166,6 +166,38 @@ def test_killed_at_a_write(
     assert_same_run(run, unbroken)
 
 
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {
+            "optimizer": "muon",
+            "layer_decay": 0.8,
+            "schedule": "wsd",
+            "schedule_options": {"decay": 0.5},
+        },
+        {
+            "optimizer": "lion",
+            "optimizer_options": {"betas": [0.95, 0.98]},
+            "lr": 1e-3,
+            "schedule": "plateau",
+            "schedule_options": {"patience": 0, "factor": 0.5},
+            "metric": "loss",
+        },
+    ],
+    ids=lambda recipe: recipe["optimizer"],
+)
+def test_killed_with_other_optimizers(zygote: Any, tmp_path: Path, recipe: Config) -> None:
+    config = copy.deepcopy(CONFIG)
+    config["train"] |= recipe
+    unbroken, run = tmp_path / "unbroken", tmp_path / "run"
+    assert zygote.ask(config=config, run=str(unbroken)) == 0
+    # at the last of three checkpoints: what it goes on from has moments in it
+    fault = {"file": "last.ckpt", "stage": "rename", "moment": "before", "occurrence": 3}
+    assert zygote.ask(config=config, run=str(run), fault=fault) == 9, "the fault never happened"
+    resume(zygote, run, config)
+    assert_same_run(run, unbroken)
+
+
 def test_killed_three_times(zygote: Any, unbroken: Path, tmp_path: Path) -> None:
     moments = random.Random(0)
     kill_until_done(zygote, tmp_path / "run", CONFIG, moments, longest=0.3, most=3)

@@ -81,9 +81,24 @@ class TrainConfig:
     epochs: int = _option(100, "passes over the training part")
     batch_size: int = _option(64, "examples per step, over all processes")
     accumulate: int = _option(1, "slices a batch is computed in, to save memory")
-    lr: float = _option(1e-2, "peak learning rate of AdamW")
-    weight_decay: float = _option(0.1, "decoupled; of matrices only")
-    warmup: float = _option(5.0, "epochs of linear warm-up before the cosine")
+    optimizer: str = _option("adamw", "adamw, adam, sgd, lion, muon, or a class by dotted path")
+    optimizer_options: dict[str, Any] = field(
+        default_factory=dict, metadata={"help": "further arguments of the optimizer, by name"}
+    )
+    lr: float = _option(1e-2, "peak learning rate")
+    weight_decay: float = _option(0.1, "of matrices only; decoupled but for adam and sgd")
+    layer_decay: float | None = _option(
+        None, "factor of the learning rate from each layer to the one below, 0.75 say"
+    )
+    schedule: str = _option(
+        "cosine",
+        "constant, step, multistep, cosine, cosine_restarts, one_cycle, linear, wsd, flat_cos, "
+        "coslog4 or plateau",
+    )
+    schedule_options: dict[str, Any] = field(
+        default_factory=dict, metadata={"help": "arguments of the schedule, by name"}
+    )
+    warmup: float = _option(5.0, "epochs of linear warm-up")
     clip: float | None = _option(1.0, "largest global gradient norm; null for none")
     label_smoothing: float = _option(0.1, "share of the target spread over all classes")
     freeze: bool = _option(False, "train the head alone")

@@ -2,12 +2,9 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
-from functools import partial
 from typing import Any
 
 import torch
-from torch.optim import AdamW
-from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from allmlp.data import Preprocess, choose_workers, iterate_shares
@@ -16,12 +13,14 @@ from allmlp.runs.augment import build_augment, epoch_order
 from allmlp.runs.config import Config
 from allmlp.runs.directory import RunDirectory
 from allmlp.runs.images import TrainImages
+from allmlp.runs.optimize import build_run_optimizer, build_scheduler
 from allmlp.runs.saving import Plan, Saver
 from allmlp.training import (
     Classification,
     GradFlow,
     Loop,
     NotFiniteError,
+    Plateau,
     Ranks,
     Selection,
     StepReport,
@@ -29,12 +28,10 @@ from allmlp.training import (
     Trace,
     Watcher,
     autocast_dtype,
-    decay_groups,
     distribute,
     evaluate,
     listen_for_stop,
     load_checkpoint,
-    warmup_cosine,
 )
 from allmlp.training.progress import Display, Silent, choose_display
 
@@ -92,8 +89,16 @@ def fit_run(
     labels = images.train.labels.cpu()
     workers = choose_workers(config.data.workers, len(train_set))
     task = Classification(train.label_smoothing)
-    optimizer = AdamW(decay_groups(model, train.weight_decay), lr=train.lr)
-    schedule = partial(warmup_cosine, warmup_steps=plan.warmup_steps, total_steps=plan.total_steps)
+    selection = Selection(task, train.metric, train.early_stop)
+    optimizer = build_run_optimizer(train, model)
+    scheduler = build_scheduler(
+        train,
+        optimizer,
+        warmup_steps=plan.warmup_steps,
+        total_steps=plan.total_steps,
+        steps_per_epoch=plan.steps_per_epoch,
+        goal=task.goals[selection.metric],
+    )
     dtype = autocast_dtype(config.run.precision, device)
 
     with ExitStack() as stack:
@@ -116,7 +121,7 @@ def fit_run(
             spread,
             task,
             optimizer,
-            LambdaLR(optimizer, schedule),
+            scheduler,
             average=average,
             autocast_dtype=dtype,
             clip=train.clip,
@@ -125,7 +130,6 @@ def fit_run(
             ranks=ranks,
             watchers=watchers,
         )
-        selection = Selection(task, train.metric, train.early_stop)
         saver = Saver(directory, loop, selection, plan, train)
         if state is not None:
             saver.restore(state)
@@ -196,6 +200,8 @@ def fit_run(
                 )
                 log({f"val/{name}": value for name, value in val.items()})
                 best = selection.update(val, len(val_set))
+                if isinstance(scheduler, Plateau):
+                    scheduler.judge(val[selection.metric])
                 display.epoch(loop.epoch, val, best)
                 saver.save_epoch(best)
             except NotFiniteError as e:

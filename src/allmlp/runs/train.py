@@ -21,6 +21,7 @@ from allmlp.runs.directory import RunDirectory
 from allmlp.runs.evaluate import evaluate_run, save_samples
 from allmlp.runs.fitting import fit_run
 from allmlp.runs.images import TrainImages, check_data, prepare_training
+from allmlp.runs.optimize import check_optimize
 from allmlp.runs.resume import AUTO, find_run
 from allmlp.runs.run import Run, load_run
 from allmlp.runs.saving import is_finished, saved_state
@@ -113,6 +114,7 @@ def _check(config: Config) -> None:
         check_rates("train", ema=train.ema)
     check_data(config.data)
     build_augment(config.augment)  # checks itself
+    check_optimize(train)
     check_rates("train", label_smoothing=train.label_smoothing)
     positive = ("lr", "clip", "checkpoint_seconds")
     for name, value in {name: getattr(train, name) for name in positive}.items():

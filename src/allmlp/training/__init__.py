@@ -7,38 +7,56 @@ from allmlp.training.flow_record import FlowRecord as FlowRecord
 from allmlp.training.flow_report import FlowReport as FlowReport
 from allmlp.training.gradflow import GradFlow as GradFlow
 from allmlp.training.history import History as History
+from allmlp.training.layer_decay import layer_decay_groups as layer_decay_groups
+from allmlp.training.layer_decay import layer_depths as layer_depths
+from allmlp.training.lion import Lion as Lion
 from allmlp.training.loop import Loop as Loop
 from allmlp.training.loop import NotFiniteError as NotFiniteError
 from allmlp.training.loop import StepReport as StepReport
 from allmlp.training.loop import Watcher as Watcher
 from allmlp.training.loop import evaluate as evaluate
 from allmlp.training.moments import carry_moments as carry_moments
+from allmlp.training.muon import MuonAdamW as MuonAdamW
+from allmlp.training.muon import hidden_matrices as hidden_matrices
+from allmlp.training.optimizers import OPTIMIZERS as OPTIMIZERS
+from allmlp.training.optimizers import build_optimizer as build_optimizer
+from allmlp.training.optimizers import find_optimizer as find_optimizer
 from allmlp.training.parallel import distribute as distribute
 from allmlp.training.parallel import model_state as model_state
 from allmlp.training.parameters import decay_groups as decay_groups
+from allmlp.training.plateau import Plateau as Plateau
 from allmlp.training.precision import autocast_dtype as autocast_dtype
 from allmlp.training.precision import choose_device as choose_device
 from allmlp.training.ranks import ALONE as ALONE
 from allmlp.training.ranks import Ranks as Ranks
 from allmlp.training.ranks import join_ranks as join_ranks
+from allmlp.training.schedule import SCHEDULES as SCHEDULES
+from allmlp.training.schedule import build_schedule as build_schedule
 from allmlp.training.schedule import warmup_cosine as warmup_cosine
 from allmlp.training.selection import Selection as Selection
 from allmlp.training.signals import Stopped as Stopped
 from allmlp.training.signals import listen_for_stop as listen_for_stop
 from allmlp.training.task import Classification as Classification
+from allmlp.training.task import Goal as Goal
 from allmlp.training.task import Regression as Regression
 from allmlp.training.task import Task as Task
 from allmlp.training.trace import Trace as Trace
 
 __all__ = [
     "ALONE",
+    "OPTIMIZERS",
+    "SCHEDULES",
     "Classification",
     "FlowRecord",
     "FlowReport",
+    "Goal",
     "GradFlow",
     "History",
+    "Lion",
     "Loop",
+    "MuonAdamW",
     "NotFiniteError",
+    "Plateau",
     "Ranks",
     "Regression",
     "Selection",
@@ -48,13 +66,19 @@ __all__ = [
     "Trace",
     "Watcher",
     "autocast_dtype",
+    "build_optimizer",
+    "build_schedule",
     "carry_moments",
     "choose_device",
     "decay_groups",
     "distribute",
     "evaluate",
+    "find_optimizer",
     "fit",
+    "hidden_matrices",
     "join_ranks",
+    "layer_decay_groups",
+    "layer_depths",
     "listen_for_stop",
     "load_checkpoint",
     "model_state",
