@@ -2,6 +2,7 @@
 
 from allmlp.training.checkpoint import load_checkpoint as load_checkpoint
 from allmlp.training.checkpoint import save_checkpoint as save_checkpoint
+from allmlp.training.distillation import Distillation as Distillation
 from allmlp.training.fit import fit as fit
 from allmlp.training.flow_record import FlowRecord as FlowRecord
 from allmlp.training.flow_report import FlowReport as FlowReport
@@ -34,6 +35,7 @@ from allmlp.training.schedule import SCHEDULES as SCHEDULES
 from allmlp.training.schedule import build_schedule as build_schedule
 from allmlp.training.schedule import warmup_cosine as warmup_cosine
 from allmlp.training.selection import Selection as Selection
+from allmlp.training.sigmoid import SigmoidClassification as SigmoidClassification
 from allmlp.training.signals import Stopped as Stopped
 from allmlp.training.signals import listen_for_stop as listen_for_stop
 from allmlp.training.task import Classification as Classification
@@ -47,6 +49,7 @@ __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
     "Classification",
+    "Distillation",
     "FlowRecord",
     "FlowReport",
     "Goal",
@@ -60,6 +63,7 @@ __all__ = [
     "Ranks",
     "Regression",
     "Selection",
+    "SigmoidClassification",
     "StepReport",
     "Stopped",
     "Task",

@@ -56,6 +56,9 @@ class Classification:
     Args:
         label_smoothing: share of the target spread evenly over all classes, in [0, 1). Applies to
             the loss that is minimised, not to evaluations.
+        class_weights: (k,) factors of each class's share of the loss that is minimised, or None for
+            1. The loss is the mean over examples, not over weights, so that an example counts the
+            same in every batch; let them average 1 over the data to keep the learning rate's scale.
 
     Raises:
         AllmlpError: `label_smoothing` outside [0, 1).
@@ -64,9 +67,12 @@ class Classification:
     metric = "accuracy"
     goals: Mapping[str, Goal] = {"loss": "min", "accuracy": "max"}
 
-    def __init__(self, label_smoothing: float = 0.0):
+    def __init__(
+        self, label_smoothing: float = 0.0, class_weights: Float[Tensor, " k"] | None = None
+    ):
         check_rates("Classification", label_smoothing=label_smoothing)
         self.label_smoothing = label_smoothing
+        self.class_weights = class_weights
 
     def loss(
         self, model: nn.Module, batch: tuple[Tensor, Labels]
@@ -74,7 +80,13 @@ class Classification:
         """Smoothed cross-entropy, and the logits."""
         inputs, labels = batch
         logits = model(inputs)
-        return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing), logits
+        smoothing, weights = self.label_smoothing, self.class_weights
+        if weights is None:
+            return F.cross_entropy(logits, labels, label_smoothing=smoothing), logits
+        losses = F.cross_entropy(
+            logits, labels, weights.to(logits), label_smoothing=smoothing, reduction="none"
+        )
+        return losses.mean(), logits
 
     def standard_error(self, value: float, count: int) -> float:
         """Of an accuracy: sqrt(p (1 - p) / n), with p drawn in by one hit and one miss.
