@@ -1,6 +1,7 @@
 """Values at known points; the sequence goes on where it was left."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +23,9 @@ from allmlp.training import SCHEDULES, Plateau, build_schedule, warmup_cosine
 NEEDED = {"multistep": {"milestones": [3, 8]}}
 
 
-def values(name: str, steps: int, warmup_steps: int = 0, per_epoch: int = 1, **options: object):
+def values(
+    name: str, steps: int, warmup_steps: int = 0, per_epoch: int = 1, **options: object
+) -> list[float]:
     schedule = build_schedule(
         name,
         warmup_steps=warmup_steps,
@@ -37,7 +40,7 @@ def sgd() -> SGD:
     return SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
 
 
-def of_torch(kind, steps: int, **options: object) -> list[float]:
+def of_torch(kind: Any, steps: int, **options: object) -> list[float]:
     optimizer = sgd()
     scheduler = kind(optimizer, **options)
     rates = []
