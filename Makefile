@@ -19,7 +19,8 @@ $(VENV)/stamp-run: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/stamp-dev: $(VENV)/stamp-run
-	$(BIN)/pip install --quiet --constraint constraints.txt --group dev --group peers
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[schedulefree,tensorboard]' \
+		--group dev --group peers
 	@touch $@
 
 train: $(VENV)/stamp-run  ## train a Mixer on handwritten digits (about a minute)

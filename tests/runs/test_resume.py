@@ -28,6 +28,7 @@ from allmlp.runs.train import train
 from allmlp.training import (
     Classification,
     NotFiniteError,
+    build_schedule,
     load_checkpoint,
     save_checkpoint,
     warmup_cosine,
@@ -103,7 +104,7 @@ def assert_same_run(run: Path, unbroken: Path) -> None:
         ours, theirs = load_checkpoint(run / path.name), load_checkpoint(path)
         assert ours["step"] == theirs["step"]
         for key in ("model", "average"):
-            assert all(torch.equal(ours[key][k], theirs[key][k]) for k in theirs[key])
+            assert all(torch.equal(ours[key][k], theirs[key][k]) for k in theirs[key] or ())
     assert (run / "model.safetensors").read_bytes() == (unbroken / "model.safetensors").read_bytes()
     ours, theirs = (json.loads((r / "eval" / "scores.json").read_text()) for r in (run, unbroken))
     assert ours == theirs
@@ -183,12 +184,24 @@ def test_killed_at_a_write(
             "schedule_options": {"patience": 0, "factor": 0.5},
             "metric": "loss",
         },
+        {
+            "optimizer": "schedule_free",
+            "optimizer_options": {"betas": [0.95, 0.98]},
+            "ema": None,
+        },
+        {"optimizer": "torch.optim.NAdam", "optimizer_options": {"momentum_decay": 0.01}},
     ],
     ids=lambda recipe: recipe["optimizer"],
 )
 def test_killed_with_other_optimizers(zygote: Any, tmp_path: Path, recipe: Config) -> None:
+    if recipe["optimizer"] == "schedule_free":
+        pytest.importorskip("schedulefree", reason="needs the extra schedulefree")
     config = copy.deepcopy(CONFIG)
     config["train"] |= recipe
+    assert_killed_and_resumed_it_is_the_same(zygote, tmp_path, config)
+
+
+def assert_killed_and_resumed_it_is_the_same(zygote: Any, tmp_path: Path, config: Config) -> None:
     unbroken, run = tmp_path / "unbroken", tmp_path / "run"
     assert zygote.ask(config=config, run=str(unbroken)) == 0
     # at the last of three checkpoints: what it goes on from has moments in it
@@ -196,6 +209,49 @@ def test_killed_with_other_optimizers(zygote: Any, tmp_path: Path, recipe: Confi
     assert zygote.ask(config=config, run=str(run), fault=fault) == 9, "the fault never happened"
     resume(zygote, run, config)
     assert_same_run(run, unbroken)
+
+
+AUGMENT: Config = {
+    "policy": "randaugment",
+    "magnitude_std": 0.5,
+    "pad": 1,
+    "flip": 0.5,
+    "erase": 0.3,
+    "mixup": 0.4,
+    "cutmix": 1.0,
+    "repeats": 2,
+    "balanced": True,
+}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_killed_under_augmentation(zygote: Any, tmp_path: Path, workers: int) -> None:
+    config = copy.deepcopy(CONFIG) | {"augment": AUGMENT, "data": {"workers": workers}}
+    config["train"] |= {"batch_size": 128}  # an epoch of 2 x 629 visits: five steps and a few
+    assert_killed_and_resumed_it_is_the_same(zygote, tmp_path, config)
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine_restarts", "coslog4", "step"])
+def test_a_resumed_run_follows_the_same_learning_rates(
+    zygote: Any, tmp_path: Path, schedule: str
+) -> None:
+    config = copy.deepcopy(CONFIG)
+    options = {"step": {"every": 0.4}, "cosine_restarts": {"first": 0.6}}
+    config["train"] |= {
+        "log_every": 1,
+        "schedule": schedule,
+        "schedule_options": options.get(schedule, {}),
+    }
+    assert_killed_and_resumed_it_is_the_same(zygote, tmp_path, config)
+    rates = [r["lr"] for r in logged(tmp_path / "run") if "lr" in r]
+    share = build_schedule(
+        schedule,
+        warmup_steps=2,
+        total_steps=10,
+        steps_per_epoch=5,
+        options=options.get(schedule),
+    )
+    assert rates == [0.01 * share(step) for step in range(10)]
 
 
 def test_killed_three_times(zygote: Any, unbroken: Path, tmp_path: Path) -> None:
@@ -221,6 +277,7 @@ def test_killed_twenty_times(zygote: Any, photos: Path, tmp_path: Path, workers:
     config = copy.deepcopy(CONFIG)
     config["data"] = {"source": str(photos), "cache_gib": 0.0, "workers": workers}
     config["train"] |= {"batch_size": 8, "keep_every": None}
+    config["augment"] = AUGMENT | {"crop_scale": [0.5, 1.0]}
     assert zygote.ask(config=config, run=str(tmp_path / "unbroken")) == 0
     moments, hits, longest = random.Random(workers), 0, 0.3 + workers
     while hits < 20:

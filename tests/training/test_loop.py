@@ -154,8 +154,9 @@ def test_the_average_is_that_of_the_weights_after_each_step() -> None:
         weight = model.weight.detach().clone()
         expected = weight if expected is None else 0.75 * expected + 0.25 * weight
         torch.testing.assert_close(average.module.weight, expected, rtol=0, atol=1e-12)
-    assert loop.evaluated is average.module
-    assert loop_for(model).evaluated is model
+    with loop.judging() as judged, loop_for(model).judging() as plain:
+        assert judged is average.module
+        assert plain is model
 
 
 class Noisy(nn.Sequential):
@@ -209,9 +210,10 @@ def test_stopped_anywhere_it_goes_on_bit_for_bit(tmp_path: Path, stop: int) -> N
     rest = list(steps(second))
     # two epochs of five steps: reports after 3, 5 | 6, 9, 10; half of one's sums were stored
     assert [r for r in seen + rest if r] == [r for r in expected if r]
-    for ours, theirs in ((second.model, unbroken.model), (second.evaluated, unbroken.evaluated)):
-        for name, value in theirs.state_dict().items():
-            assert torch.equal(ours.state_dict()[name], value), name
+    with second.judging() as ours, unbroken.judging() as theirs:
+        for mine, other in ((second.model, unbroken.model), (ours, theirs)):
+            for name, value in other.state_dict().items():
+                assert torch.equal(mine.state_dict()[name], value), name
 
 
 def test_workers_that_draw_random_numbers_change_nothing() -> None:

@@ -81,7 +81,9 @@ class TrainConfig:
     epochs: int = _option(100, "passes over the training part")
     batch_size: int = _option(64, "examples per step, over all processes")
     accumulate: int = _option(1, "slices a batch is computed in, to save memory")
-    optimizer: str = _option("adamw", "adamw, adam, sgd, lion, muon, or a class by dotted path")
+    optimizer: str = _option(
+        "adamw", "adamw, adam, sgd, lion, muon, schedule_free, or a class by dotted path"
+    )
     optimizer_options: dict[str, Any] = field(
         default_factory=dict, metadata={"help": "further arguments of the optimizer, by name"}
     )
@@ -90,10 +92,10 @@ class TrainConfig:
     layer_decay: float | None = _option(
         None, "factor of the learning rate from each layer to the one below, 0.75 say"
     )
-    schedule: str = _option(
-        "cosine",
+    schedule: str | None = _option(
+        None,
         "constant, step, multistep, cosine, cosine_restarts, one_cycle, linear, wsd, flat_cos, "
-        "coslog4 or plateau",
+        "coslog4 or plateau; by default cosine, and constant if the optimizer is schedule-free",
     )
     schedule_options: dict[str, Any] = field(
         default_factory=dict, metadata={"help": "arguments of the schedule, by name"}

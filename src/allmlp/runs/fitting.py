@@ -1,7 +1,9 @@
 """From a model and images to a fitted model in a run directory: epochs, logs, checkpoints."""
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,9 +15,10 @@ from allmlp.runs.augment import build_augment, epoch_order
 from allmlp.runs.config import Config
 from allmlp.runs.directory import RunDirectory
 from allmlp.runs.images import TrainImages
-from allmlp.runs.optimize import build_run_optimizer, build_scheduler
+from allmlp.runs.optimize import build_run_optimizer, build_scheduler, early_stop_note
 from allmlp.runs.saving import Plan, Saver
 from allmlp.training import (
+    ALONE,
     Classification,
     GradFlow,
     Loop,
@@ -32,6 +35,7 @@ from allmlp.training import (
     evaluate,
     listen_for_stop,
     load_checkpoint,
+    model_state,
 )
 from allmlp.training.progress import Display, Silent, choose_display
 
@@ -91,14 +95,12 @@ def fit_run(
     task = Classification(train.label_smoothing)
     selection = Selection(task, train.metric, train.early_stop)
     optimizer = build_run_optimizer(train, model)
-    scheduler = build_scheduler(
-        train,
-        optimizer,
-        warmup_steps=plan.warmup_steps,
-        total_steps=plan.total_steps,
-        steps_per_epoch=plan.steps_per_epoch,
-        goal=task.goals[selection.metric],
-    )
+    lengths = {
+        "warmup_steps": plan.warmup_steps,
+        "total_steps": plan.total_steps,
+        "steps_per_epoch": plan.steps_per_epoch,
+    }
+    scheduler = build_scheduler(train, optimizer, goal=task.goals[selection.metric], **lengths)
     dtype = autocast_dtype(config.run.precision, device)
 
     with ExitStack() as stack:
@@ -107,8 +109,9 @@ def fit_run(
             done = 0 if state is None else state["step"]
             display = choose_display(train.epochs, plan.total_steps, done)
         stack.enter_context(closing(display))
-        for note in images.notes:
-            display.note(note)
+        for note in (*images.notes, early_stop_note(train, **lengths)):
+            if note is not None:
+                display.note(note)
         watchers: list[Watcher] = []
         if config.run.profile and ranks.main:
             watchers.append(stack.enter_context(Trace(directory.trace)))
@@ -166,19 +169,22 @@ def fit_run(
                         numbers[0],
                     )
 
-        while not saver.done:
-            batches = iterate_shares(
+        def begin_epoch(epoch: int, start: int = 0, ranks: Ranks = ALONE) -> Iterator[Any]:
+            return iterate_shares(
                 train_set,
                 preprocess,
                 train.batch_size,
-                shuffle=(seed, loop.epoch),
-                order=epoch_order(config.augment, labels, seed, loop.epoch),
+                shuffle=(seed, epoch),
+                order=epoch_order(config.augment, labels, seed, epoch),
                 augment=augment,
                 workers=workers,
-                start=loop.batch,
+                start=start,
                 rank=ranks.rank,
                 size=ranks.size,
             )
+
+        while not saver.done:
+            batches = begin_epoch(loop.epoch, loop.batch, ranks)
             try:
                 for report in loop.train_epoch(batches):
                     if report is not None:
@@ -189,21 +195,24 @@ def fit_run(
                         log_flow()  # a measurement since the last report is in no checkpoint
                         saver.save()
                     stop_if_asked(report is not None)
-                val = evaluate(
-                    loop.evaluated,
-                    task,
-                    iterate_shares(
-                        val_set, preprocess, train.batch_size, rank=ranks.rank, size=ranks.size
-                    ),
-                    dtype,
-                    ranks,
-                )
+                with loop.judging(partial(begin_epoch, loop.epoch - 1)) as judged:
+                    val = evaluate(
+                        judged,
+                        task,
+                        iterate_shares(
+                            val_set, preprocess, train.batch_size, rank=ranks.rank, size=ranks.size
+                        ),
+                        dtype,
+                        ranks,
+                    )
+                    best = selection.update(val, len(val_set))
+                    # on the CPU these may be the weights in training themselves
+                    weights = copy.deepcopy(model_state(judged)) if best else None
                 log({f"val/{name}": value for name, value in val.items()})
-                best = selection.update(val, len(val_set))
                 if isinstance(scheduler, Plateau):
                     scheduler.judge(val[selection.metric])
                 display.epoch(loop.epoch, val, best)
-                saver.save_epoch(best)
+                saver.save_epoch(weights)
             except NotFiniteError as e:
                 _roll_back(saver, e)
                 log({"rollbacks": saver.rollbacks})

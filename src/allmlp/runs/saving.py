@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from allmlp.data import ImageSet, ImageStream
 from allmlp.errors import AllmlpError
 from allmlp.files import duplicate_file
 from allmlp.runs.config import TrainConfig
 from allmlp.runs.directory import RunDirectory
-from allmlp.training import Loop, Selection, load_checkpoint, model_state, save_checkpoint
+from allmlp.training import Loop, Selection, load_checkpoint, save_checkpoint
 from allmlp.zoo.stored import write_weights
 
 __all__ = ["Plan", "Saver", "is_finished", "saved_state"]
@@ -140,20 +141,22 @@ class Saver:
             save_checkpoint(self.directory.last, state)
         self._note_saved()
 
-    def save_epoch(self, best: bool) -> None:
+    def save_epoch(self, weights: Mapping[str, Tensor] | None) -> None:
         """Write what an epoch leaves: `last.ckpt`, and the model if it is the best one so far.
+
+        Args:
+            weights: of the model as it was judged, if it is the best one; in the first process.
 
         Raises:
             NotFiniteError, OSError: as in `save`.
         """
         state = self._state()
-        weights = model_state(self.loop.evaluated) if best else {}
         if self.loop.ranks.main:
             epoch, keep_every = self.loop.epoch, self.config.keep_every
-            kept = [self.directory.best] if best else []
+            kept = [self.directory.best] if weights is not None else []
             if keep_every is not None and epoch % keep_every == 0:
                 kept.append(self.directory.epoch(epoch))
-            if best:
+            if weights is not None:
                 write_weights(self.directory.path, weights)
             # `last` comes after all others: a run that is killed in between repeats this epoch and
             # writes them again

@@ -34,6 +34,7 @@ from allmlp.training.ranks import join_ranks as join_ranks
 from allmlp.training.schedule import SCHEDULES as SCHEDULES
 from allmlp.training.schedule import build_schedule as build_schedule
 from allmlp.training.schedule import warmup_cosine as warmup_cosine
+from allmlp.training.schedule_free import is_schedule_free as is_schedule_free
 from allmlp.training.selection import Selection as Selection
 from allmlp.training.sigmoid import SigmoidClassification as SigmoidClassification
 from allmlp.training.signals import Stopped as Stopped
@@ -80,6 +81,7 @@ __all__ = [
     "find_optimizer",
     "fit",
     "hidden_matrices",
+    "is_schedule_free",
     "join_ranks",
     "layer_decay_groups",
     "layer_depths",

@@ -14,16 +14,17 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
-from allmlp.training.choose_optimizer import choose_optimizer
 from allmlp.training.examples import Arrays, Examples, Loader, Place
 from allmlp.training.history import History
 from allmlp.training.line_search import GuardedSteps
 from allmlp.training.loop import Loop, StepReport, Watcher, evaluate
 from allmlp.training.objective import LossFunction, check_targets, choose_task
+from allmlp.training.optimizers import build_optimizer, check_made
 from allmlp.training.precision import autocast_dtype
 from allmlp.training.progress import Display, Silent, choose_display
 from allmlp.training.random_state import random_state, restore_random_state
-from allmlp.training.schedule import warmup_cosine
+from allmlp.training.schedule import build_schedule
+from allmlp.training.schedule_free import is_schedule_free
 from allmlp.training.selection import Selection
 
 __all__ = ["fit"]
@@ -72,15 +73,17 @@ def fit(
 
     Args:
         model: any module; `model(inputs)` gives the outputs. It is left with the weights of the
-            last step (with `ema`, their average), in the mode that it had.
+            last step (with `ema`, their average; with a schedule-free optimizer, its answer), in
+            the mode that it had.
         inputs: (n, ...); or, without `targets`, an iterable of (inputs, targets) batches that can
             be iterated over once per epoch, such as a list or a `DataLoader`.
         targets: (n, ...), as the loss needs them.
         loss: `cross_entropy` of integer targets (b,); `mse` of floats in the shape of the outputs;
             `auto` takes the one that the dtype of the targets tells; or a function of (outputs,
             targets) to a scalar, the mean over the batch, which is reported as it is.
-        optimizer: `adamw`, `lbfgs`, a class of optimizers or its dotted path, or an optimizer.
-        lr: peak learning rate; None is 1e-3 for `adamw`, 1 for `lbfgs`, a class's own default.
+        optimizer: one of `OPTIMIZERS` (`adamw`, `muon`, `lbfgs` …), a class of optimizers or its
+            dotted path, or an optimizer, which is taken as it is.
+        lr: peak learning rate; None is the class's own default (1e-3 for `adamw`, 1 for `lbfgs`).
         epochs: passes over the examples; this or `steps`.
         steps: optimizer steps; the last epoch may be cut short.
         batch_size: None puts up to 4096 examples into one batch and more into batches of 256; with
@@ -138,7 +141,11 @@ def fit(
     if validation is None and (early_stop is not None or keep_best or metric is not None):
         raise AllmlpError("early_stop, keep_best and metric judge by validation; pass validation=")
 
-    own = choose_optimizer(model, optimizer, lr, weight_decay)
+    if isinstance(optimizer, Optimizer):
+        own = optimizer
+        check_made(own, [p for p in model.parameters() if p.requires_grad], lr, weight_decay)
+    else:
+        own = build_optimizer(optimizer, model, lr=lr, weight_decay=weight_decay)
     parameter = next(p for p in model.parameters() if p.requires_grad)
     device = parameter.device
     place = Place(device, parameter.dtype)
@@ -148,6 +155,8 @@ def fit(
             "LBFGS needs all examples in one batch and gradients as they are; pass tensors, and "
             "neither batch_size nor clip (accumulate saves memory)"
         )
+    if is_schedule_free(own) and schedule != "constant":
+        raise AllmlpError("a schedule-free optimizer goes with schedule='constant'; it averages")
     with ExitStack() as stack:
         stack.enter_context(_own_randomness(seed, device))
         examples = _examples(inputs, targets, place, batch_size, seed, whole)
@@ -180,10 +189,9 @@ def fit(
         average = None
         if ema is not None:
             average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema))
-        if schedule == "cosine" and total is not None:
-            factor = partial(warmup_cosine, warmup_steps=warmup, total_steps=total)
-        else:
-            factor = partial(_warmup, warmup_steps=warmup)
+        factor = build_schedule(
+            schedule, warmup_steps=warmup, total_steps=total or 1, steps_per_epoch=1
+        )
         loop = Loop(
             model,
             task,
@@ -208,16 +216,17 @@ def fit(
                     display.step(report)
             epoch += 1
             if judged is not None:
-                val = evaluate(loop.evaluated, task, judged.epoch(epoch), dtype)
+                with loop.judging(partial(examples.epoch, epoch)) as answering:
+                    val = evaluate(answering, task, judged.epoch(epoch), dtype)
+                    chosen = selection.update(val, judged.count())
+                    if chosen and keep_best:
+                        state = answering.state_dict()
+                        best = {key: value.clone() for key, value in state.items()}
                 if history.records and history.records[-1]["step"] == loop.step:
                     history.records[-1].update({f"val/{k}": v for k, v in val.items()})
-                chosen = selection.update(val, judged.count())
                 display.epoch(epoch, val, chosen)
                 if chosen:
                     history.best, history.best_epoch = val[selection.metric], epoch
-                    if keep_best:
-                        state = loop.evaluated.state_dict()
-                        best = {key: value.clone() for key, value in state.items()}
             if guard is not None and guard.stopped is not None:
                 history.stopped = guard.stopped
             elif steps is not None and loop.step >= steps:
@@ -232,8 +241,8 @@ def fit(
             history.rollbacks = guard.rollbacks
         if best is not None:
             model.load_state_dict(best)
-        elif average is not None:
-            model.load_state_dict(average.module.state_dict())
+        else:
+            loop.settle(partial(examples.epoch, epoch))
     return history
 
 
@@ -299,10 +308,6 @@ def _record(report: StepReport, epoch: int) -> dict[str, int | float]:
         "lr": report.lr,
         "examples_per_second": report.examples_per_second,
     }
-
-
-def _warmup(step: int, *, warmup_steps: int) -> float:
-    return min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
 
 
 @contextmanager

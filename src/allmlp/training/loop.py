@@ -12,9 +12,10 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -35,6 +36,7 @@ from allmlp.training.parallel import (
 )
 from allmlp.training.random_state import random_state, restore_random_state
 from allmlp.training.ranks import ALONE, Ranks
+from allmlp.training.schedule_free import at_answer, is_schedule_free, move_to_answer
 from allmlp.training.task import Task
 
 __all__ = ["Loop", "NotFiniteError", "StepReport", "Watcher", "evaluate"]
@@ -78,7 +80,7 @@ class Loop:
     Args:
         model: on its device; or what `distribute` made of it.
         task: what it learns.
-        optimizer: over the model's parameters.
+        optimizer: over the model's parameters. One that is schedule-free is put into training mode.
         scheduler: advanced once per optimizer step.
         average: of the weights, updated after every step; it is what gets evaluated then.
         autocast_dtype: of matrix products, or None for the model's own dtype.
@@ -88,6 +90,9 @@ class Loop:
         log_every: steps between reports.
         ranks: the processes that share each batch.
         watchers: told of every step.
+
+    Raises:
+        AllmlpError: an average beside a schedule-free optimizer, which has its own.
 
     Attributes:
         step: optimizer steps taken.
@@ -123,6 +128,13 @@ class Loop:
         self.ranks = ranks
         self.watchers = watchers
         self.device = next(model.parameters()).device
+        self._schedule_free = is_schedule_free(optimizer)
+        if self._schedule_free:
+            if average is not None:
+                raise AllmlpError(
+                    "a schedule-free optimizer averages the weights itself; leave ema unset"
+                )
+            optimizer.train()  # type: ignore[attr-defined]
         self.step = 0
         self.epoch = 0
         self.batch = 0
@@ -133,10 +145,35 @@ class Loop:
         # to be restored before the next step
         self._random: dict[str, Any] | None = None
 
+    @contextmanager
+    def judging(self, batches: Callable[[], Iterable[Any]] = list) -> Iterator[nn.Module]:
+        """The model as it should be judged and kept: the average, if there is one.
+
+        Of a schedule-free optimizer it is the model itself, with the weights that the optimizer
+        answers with for as long as the block lasts. Copy what shall last longer.
+
+        Args:
+            batches: makes batches of the training, the same in every process, from which a
+                schedule-free optimizer's batch norms are computed anew.
+        """
+        model = unwrap(self.model)
+        if self._schedule_free:
+            with at_answer(model, self.optimizer, batches, self._autocast):
+                yield model
+        else:
+            yield model if self.average is None else self.average.module
+
+    def settle(self, batches: Callable[[], Iterable[Any]] = list) -> None:
+        """Leave the model for good with the weights that `judging` gives it for a while."""
+        model = unwrap(self.model)
+        if self._schedule_free:
+            move_to_answer(model, self.optimizer, batches, self._autocast)
+        elif self.average is not None:
+            model.load_state_dict(self.average.module.state_dict())
+
     @property
-    def evaluated(self) -> nn.Module:
-        """The model as it should be judged and kept: the average, if there is one."""
-        return unwrap(self.model) if self.average is None else self.average.module
+    def _autocast(self) -> Callable[[], AbstractContextManager[Any]]:
+        return partial(_autocast, self.device, self.autocast_dtype)
 
     def train_epoch(self, batches: Iterable[Any]) -> Iterator[StepReport | None]:
         """Take one step per batch, and give control back after each.
@@ -228,7 +265,7 @@ class Loop:
         whole = self.ranks.total(count, self.device)
         for index, (part, n) in enumerate(slices, start=1):
             with syncing(self.model, index == len(slices)):
-                with _autocast(self.device, self.autocast_dtype):
+                with self._autocast():
                     loss, outputs = self.task.loss(self.model, part)
                 if isinstance(whole, int) and n == whole > 0:  # all in one slice, as mostly
                     loss.backward()
