@@ -225,8 +225,11 @@ AUGMENT: Config = {
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_killed_under_augmentation(zygote: Any, tmp_path: Path, workers: int) -> None:
+def test_killed_under_augmentation_and_a_teacher(
+    zygote: Any, finished: Run, tmp_path: Path, workers: int
+) -> None:
     config = copy.deepcopy(CONFIG) | {"augment": AUGMENT, "data": {"workers": workers}}
+    config["train"] |= {"class_weights": {"3": 2.0}, "teacher": str(finished.path)}
     config["train"] |= {"batch_size": 128}  # an epoch of 2 x 629 visits: five steps and a few
     assert_killed_and_resumed_it_is_the_same(zygote, tmp_path, config)
 

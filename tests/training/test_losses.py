@@ -90,3 +90,37 @@ def test_distillation_refuses_what_makes_no_sense() -> None:
         Distillation(Classification(), model, weight=2.0)
     with pytest.raises(AllmlpError, match="temperature above 0"):
         Distillation(Classification(), model, temperature=0.0)
+
+
+def test_mixed_labels_smoothing_and_class_weights_together() -> None:
+    model, (inputs, labels), logits = example()
+    hard, share = F.one_hot(labels, 3).double(), 0.3
+    mixed = share * hard + (1 - share) * hard.flip(0)
+    weights = torch.tensor([0.5, 1.0, 3.0], dtype=torch.float64)
+    task = Classification(label_smoothing=0.2, class_weights=weights.float())
+    targets = 0.8 * mixed + 0.2 / 3
+    expected = -(targets * weights * logits.log_softmax(1)).sum(1).mean()
+    loss, _ = task.loss(model, (inputs, mixed))
+    torch.testing.assert_close(loss, expected)
+    # linear in the targets: the share of one label's loss and the rest of the other's
+    parts = [task.loss(model, (inputs, y))[0] for y in (labels, labels.flip(0))]
+    torch.testing.assert_close(loss, share * parts[0] + (1 - share) * parts[1])
+
+
+@pytest.mark.parametrize("temperature", [None, 2.0])
+def test_a_teacher_sees_the_mixed_inputs_and_leaves_the_mixed_labels(
+    temperature: float | None,
+) -> None:
+    model, (inputs, labels), _ = example()
+    teacher = nn.Linear(4, 3).double()
+    hard = F.one_hot(labels, 3).double()
+    batch = 0.3 * inputs + 0.7 * inputs.flip(0), 0.3 * hard + 0.7 * hard.flip(0)
+    for task in (Classification(0.1), SigmoidClassification(0.1)):
+        alone = task.loss(model, batch)[0]
+        only = Distillation(task, teacher, weight=1.0, temperature=temperature)
+        both = Distillation(task, teacher, weight=0.25, temperature=temperature)
+        taught = only.loss(model, batch)[0]
+        torch.testing.assert_close(both.loss(model, batch)[0], 0.75 * alone + 0.25 * taught)
+        if temperature is None:
+            wanted = F.cross_entropy(model(batch[0]), teacher(batch[0]).argmax(1))
+            torch.testing.assert_close(taught, wanted)

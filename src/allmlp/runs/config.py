@@ -102,7 +102,19 @@ class TrainConfig:
     )
     warmup: float = _option(5.0, "epochs of linear warm-up")
     clip: float | None = _option(1.0, "largest global gradient norm; null for none")
+    loss: Literal["cross_entropy", "bce"] = _option(
+        "cross_entropy", "of one class among all, or yes or no for each of them"
+    )
     label_smoothing: float = _option(0.1, "share of the target spread over all classes")
+    class_weights: Literal["balanced"] | dict[str, Any] | None = field(
+        default=None,
+        metadata={"help": "factors of the loss by class name, or balanced: each weighs the same"},
+    )
+    teacher: str | None = _option(None, "a run whose answers are learned as well")
+    teacher_weight: float = _option(0.5, "share of the teacher in the loss, in [0, 1]")
+    teacher_temperature: float | None = _option(
+        None, "that softens its answers, 3 say; by default its most probable class is learned"
+    )
     freeze: bool = _option(False, "train the head alone")
     ema: float | None = _option(
         None, "decay of an average of the weights, 0.999 say, which is then evaluated and kept"

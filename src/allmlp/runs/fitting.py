@@ -15,11 +15,11 @@ from allmlp.runs.augment import build_augment, epoch_order
 from allmlp.runs.config import Config
 from allmlp.runs.directory import RunDirectory
 from allmlp.runs.images import TrainImages
+from allmlp.runs.objective import build_task
 from allmlp.runs.optimize import build_run_optimizer, build_scheduler, early_stop_note
 from allmlp.runs.saving import Plan, Saver
 from allmlp.training import (
     ALONE,
-    Classification,
     GradFlow,
     Loop,
     NotFiniteError,
@@ -92,7 +92,7 @@ def fit_run(
     augment = build_augment(config.augment)
     labels = images.train.labels.cpu()
     workers = choose_workers(config.data.workers, len(train_set))
-    task = Classification(train.label_smoothing)
+    task = build_task(train, train_set, preprocess, device)
     selection = Selection(task, train.metric, train.early_stop)
     optimizer = build_run_optimizer(train, model)
     lengths = {

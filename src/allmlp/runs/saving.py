@@ -14,6 +14,7 @@ from allmlp.errors import AllmlpError
 from allmlp.files import duplicate_file
 from allmlp.runs.config import TrainConfig
 from allmlp.runs.directory import RunDirectory
+from allmlp.runs.objective import teacher_digest
 from allmlp.training import Loop, Selection, load_checkpoint, save_checkpoint
 from allmlp.zoo.stored import write_weights
 
@@ -22,13 +23,14 @@ __all__ = ["Plan", "Saver", "is_finished", "saved_state"]
 
 @dataclass(frozen=True)
 class Plan:
-    """What must not change when a run goes on: the data, and the length of the schedule."""
+    """What must not change when a run goes on: data, teacher, and the length of the schedule."""
 
     examples: int
     labels: str  # digest of labels and class names
     steps_per_epoch: int
     warmup_steps: int
     total_steps: int
+    teacher: str | None = None  # digest of its weights
 
     @classmethod
     def of(cls, data: ImageSet | ImageStream, config: TrainConfig) -> "Plan":
@@ -42,13 +44,14 @@ class Plan:
             steps_per_epoch=steps_per_epoch,
             warmup_steps=round(config.warmup * steps_per_epoch),
             total_steps=steps_per_epoch * config.epochs,
+            teacher=teacher_digest(config),
         )
 
     def resumed(self, saved: Mapping[str, Any], directory: RunDirectory) -> "Plan":
         """The plan that a checkpoint was made by, whose schedule goes on.
 
         Raises:
-            AllmlpError: it was made by other data than this plan.
+            AllmlpError: it was made by other data, or another teacher, than this plan.
         """
         plan = Plan(**saved)
         if (plan.examples, plan.labels) != (self.examples, self.labels):
@@ -56,6 +59,11 @@ class Plan:
                 f"the training part has changed since {directory.path} began: {plan.examples} "
                 f"examples then, {self.examples} now, or other labels; restore the data, or start "
                 "a new run"
+            )
+        if plan.teacher != self.teacher:
+            raise AllmlpError(
+                f"the teacher has changed since {directory.path} began; restore it, or start a "
+                "new run"
             )
         return plan
 

@@ -21,6 +21,7 @@ from allmlp.runs.directory import RunDirectory
 from allmlp.runs.evaluate import evaluate_run, save_samples
 from allmlp.runs.fitting import fit_run
 from allmlp.runs.images import TrainImages, check_data, prepare_training
+from allmlp.runs.objective import check_objective
 from allmlp.runs.optimize import check_optimize
 from allmlp.runs.resume import AUTO, find_run
 from allmlp.runs.run import Run, load_run
@@ -115,7 +116,7 @@ def _check(config: Config) -> None:
     check_data(config.data)
     build_augment(config.augment)  # checks itself
     check_optimize(train)
-    check_rates("train", label_smoothing=train.label_smoothing)
+    check_objective(train)
     positive = ("lr", "clip", "checkpoint_seconds")
     for name, value in {name: getattr(train, name) for name in positive}.items():
         if value is not None and not value > 0:

@@ -11,13 +11,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError
+from allmlp.training.sigmoid import SigmoidClassification
 from allmlp.training.task import Classification, Goal, Labels
 
 __all__ = ["Distillation"]
 
 
 class Distillation:
-    """(1 − α) · cross-entropy with the labels + α · disagreement with the teacher.
+    """(1 − α) · loss of the labels + α · disagreement with the teacher.
 
     With a temperature T the teacher is a distribution, and the disagreement T² KL(p_T ‖ q_T) of the
     tempered ones (Hinton et al. 2015, arXiv:1503.02531; T² keeps the gradients' size). Without one
@@ -41,7 +42,7 @@ class Distillation:
 
     def __init__(
         self,
-        task: Classification,
+        task: Classification | SigmoidClassification,
         teacher: nn.Module,
         *,
         weight: float = 0.5,

@@ -36,7 +36,7 @@ from allmlp.training.parallel import (
 )
 from allmlp.training.random_state import random_state, restore_random_state
 from allmlp.training.ranks import ALONE, Ranks
-from allmlp.training.schedule_free import at_answer, is_schedule_free, move_to_answer
+from allmlp.training.schedule_free import at_answer, begin, is_schedule_free, move_to_answer
 from allmlp.training.task import Task
 
 __all__ = ["Loop", "NotFiniteError", "StepReport", "Watcher", "evaluate"]
@@ -134,7 +134,7 @@ class Loop:
                 raise AllmlpError(
                     "a schedule-free optimizer averages the weights itself; leave ema unset"
                 )
-            optimizer.train()  # type: ignore[attr-defined]
+            begin(optimizer)
         self.step = 0
         self.epoch = 0
         self.batch = 0

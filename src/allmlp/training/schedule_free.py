@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from allmlp.data import Padding
 from allmlp.training.random_state import random_state, restore_random_state
 
-__all__ = ["at_answer", "is_schedule_free", "move_to_answer"]
+__all__ = ["at_answer", "begin", "is_schedule_free", "move_to_answer"]
 
 # batches from which statistics are recomputed: what the package's authors recommend
 STATISTICS_BATCHES = 50
@@ -30,6 +30,11 @@ Autocast = Callable[[], AbstractContextManager[Any]]
 def is_schedule_free(optimizer: Optimizer | type[Optimizer]) -> bool:
     """Whether it has two points, and so replaces a falling learning rate."""
     return all(callable(getattr(optimizer, name, None)) for name in ("train", "eval"))
+
+
+def begin(optimizer: Any) -> None:
+    """Put the weights at y, where gradients are taken."""
+    optimizer.train()
 
 
 def move_to_answer(
