@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import csv
 import errno
 import itertools
 import json
@@ -74,6 +75,7 @@ FAULTS = (
         for moment in ("before", "during", "after")
         for n in (1, 5)
     ]
+    + [("metrics.csv", "append", moment, n) for moment, n in (("during", 1), ("after", 4))]
     + [("metrics.jsonl", "fsync", moment, 2) for moment in ("before", "after")]
     + [(file, *stage, 1) for file, stage in zip(REPLACED, itertools.cycle(STAGES), strict=False)]
 )
@@ -98,8 +100,14 @@ def logged(run: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines]
 
 
+def table(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open(newline="") as file:
+        return [{**row, "images_per_second": ""} for row in csv.DictReader(file)]
+
+
 def assert_same_run(run: Path, unbroken: Path) -> None:
     assert logged(run) == logged(unbroken)
+    assert table(run) == table(unbroken)
     for path in unbroken.glob("*.ckpt"):
         ours, theirs = load_checkpoint(run / path.name), load_checkpoint(path)
         assert ours["step"] == theirs["step"]
@@ -432,7 +440,7 @@ def test_what_cannot_be_written_costs_nothing_that_was_saved(
         with pytest.raises(OSError, match=os.strerror(code)):
             train(resume=run, progress=False)
     kept = files(run)
-    assert {name for name in kept if kept[name] != before[name]} <= {"metrics.jsonl"}
+    assert {name for name in kept if kept[name] != before[name]} <= {"metrics.jsonl", "metrics.csv"}
     assert set(kept) == set(before)
     assert zygote.ask(resume=str(run)) == 0
     assert_same_run(run, unbroken)

@@ -1,3 +1,4 @@
+import csv
 import errno
 import json
 from pathlib import Path
@@ -27,6 +28,7 @@ def test_the_directory_holds_what_the_design_names(finished: Run) -> None:
     assert names == samples | {
         "config.yaml",
         "metrics.jsonl",
+        "metrics.csv",
         "last.ckpt",
         "best.ckpt",
         "model.safetensors",
@@ -52,6 +54,16 @@ def test_metrics_lines(finished: Run) -> None:
         "images_per_second",
     }
     assert set(validation[0]) == {"step", "epoch", "val/loss", "val/accuracy"}
+
+
+def test_the_table_holds_the_same(finished: Run) -> None:
+    with (finished.path / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    records = lines(finished.path)
+    assert len(rows) == len(records)
+    for row, record in zip(rows, records, strict=True):
+        assert {k: float(v) for k, v in row.items() if v} == pytest.approx(record)
+    assert list(rows[0])[:4] == ["step", "epoch", "train/loss", "train/accuracy"]
 
 
 def test_the_resolved_config_replays_the_run(finished: Run, tmp_path: Path) -> None:

@@ -36,6 +36,9 @@ class RunConfig:
     parallel: Literal["ddp", "fsdp"] = _option(
         "ddp", "under torchrun: a copy of the model in every process, or a shard (FSDP2)"
     )
+    tensorboard: bool = _option(
+        False, "write event files to tensorboard/ as well; needs the extra tensorboard"
+    )
     profile: bool = _option(False, "write a trace of a few steps to trace.json (torch.profiler)")
 
 

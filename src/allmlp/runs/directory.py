@@ -2,7 +2,9 @@
 
 config.yaml        the resolved configuration
 metrics.jsonl      one object a line: step, epoch, train/*, val/*, lr, images_per_second
+metrics.csv        the same as a table, for spreadsheets
 gradflow.jsonl     with train.gradflow, one measurement of the gradient flow a line
+tensorboard/       with run.tensorboard, the same once more as TensorBoard's event files
 trace.json         with run.profile, where the time of a few steps went
 last.ckpt          everything that the next step depends on, as of the last checkpoint
 best.ckpt          the same after the epoch that was best on the validation part
@@ -12,9 +14,10 @@ model.json         what rebuilds the model and prepares its input
 eval/              scores, predictions and sample images of the test part
 """
 
+import csv
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -37,7 +40,9 @@ class RunDirectory:
         self.path = path
         self.config = path / "config.yaml"
         self.metrics = path / "metrics.jsonl"
+        self.table = path / "metrics.csv"
         self.gradflow = path / "gradflow.jsonl"
+        self.tensorboard = path / "tensorboard"
         self.trace = path / "trace.json"
         self.last = path / "last.ckpt"
         self.best = path / "best.ckpt"
@@ -110,6 +115,19 @@ class RunDirectory:
         with log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
+    def append_row(self, columns: Sequence[str], record: Mapping[str, Any]) -> None:
+        """Add one line to `table`, under a header if it is the first.
+
+        Args:
+            columns: names of all values that any record has.
+            record: some of them.
+        """
+        with self.table.open("a", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
+            if file.tell() == 0:
+                writer.writeheader()
+            writer.writerow(record)
+
     def settle_logs(self) -> dict[str, int]:
         """Have all lines on the disk.
 
@@ -117,7 +135,7 @@ class RunDirectory:
             The size of each log in bytes, for `cut_logs`.
         """
         sizes = {}
-        for log in (self.metrics, self.gradflow):
+        for log in (self.metrics, self.table, self.gradflow):
             if log.is_file():
                 with log.open("ab") as file:
                     os.fsync(file.fileno())
@@ -126,7 +144,7 @@ class RunDirectory:
 
     def cut_logs(self, sizes: Mapping[str, int]) -> None:
         """Forget what was logged after `settle_logs` returned `sizes`."""
-        for log in (self.metrics, self.gradflow):
+        for log in (self.metrics, self.table, self.gradflow):
             size = sizes.get(log.name, 0)
             if log.is_file() and log.stat().st_size > size:
                 with log.open("ab") as file:

@@ -1,7 +1,7 @@
 """From a model and images to a fitted model in a run directory: epochs, logs, checkpoints."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from allmlp.runs.augment import build_augment, epoch_order
 from allmlp.runs.config import Config
 from allmlp.runs.directory import RunDirectory
 from allmlp.runs.images import TrainImages
+from allmlp.runs.loggers import Logger, TensorBoard
 from allmlp.runs.objective import build_task
 from allmlp.runs.optimize import build_run_optimizer, build_scheduler, early_stop_note
 from allmlp.runs.saving import Plan, Saver
@@ -28,6 +29,7 @@ from allmlp.training import (
     Selection,
     StepReport,
     Stopped,
+    Task,
     Trace,
     Watcher,
     autocast_dtype,
@@ -53,6 +55,7 @@ def fit_run(
     device: torch.device,
     ranks: Ranks,
     progress: bool,
+    loggers: Sequence[Logger] = (),
 ) -> None:
     """Train to the end of the configured epochs, from the beginning or from a checkpoint.
 
@@ -66,6 +69,7 @@ def fit_run(
         device: where to train.
         ranks: the processes that train together.
         progress: show how it goes.
+        loggers: hear every record; closed at the end.
 
     Raises:
         AllmlpError: a checkpoint of other data or another model.
@@ -112,6 +116,13 @@ def fit_run(
         for note in (*images.notes, early_stop_note(train, **lengths)):
             if note is not None:
                 display.note(note)
+        listening: list[Logger] = []
+        if ranks.main:
+            listening += loggers
+            if config.run.tensorboard:
+                listening.append(TensorBoard(directory.tensorboard))
+        for logger in listening:
+            stack.callback(logger.close)
         watchers: list[Watcher] = []
         if config.run.profile and ranks.main:
             watchers.append(stack.enter_context(Trace(directory.trace)))
@@ -136,6 +147,8 @@ def fit_run(
         saver = Saver(directory, loop, selection, plan, train)
         if state is not None:
             saver.restore(state)
+            for logger in listening:
+                logger.rewind(loop.step)
             display.note(f"going on with {directory.path} after step {loop.step}")
             if state["threads"] != torch.get_num_threads():
                 display.note(
@@ -144,11 +157,15 @@ def fit_run(
                 )
         stop = stack.enter_context(listen_for_stop())
 
-        def log(record: Mapping[str, Any]) -> None:
+        columns = _columns(task)
+
+        def log(values: Mapping[str, Any]) -> None:
             if ranks.main:
-                directory.append(
-                    directory.metrics, {"step": loop.step, "epoch": loop.epoch, **record}
-                )
+                record = {"step": loop.step, "epoch": loop.epoch, **values}
+                directory.append(directory.metrics, record)
+                directory.append_row(columns, record)
+                for logger in listening:
+                    logger.log(record)
 
         def log_flow() -> None:
             for record in flow.drain() if flow else ():
@@ -215,6 +232,8 @@ def fit_run(
                 saver.save_epoch(weights)
             except NotFiniteError as e:
                 _roll_back(saver, e)
+                for logger in listening:
+                    logger.rewind(loop.step)
                 log({"rollbacks": saver.rollbacks})
                 display.note(f"{e}; back to step {loop.step} at half the learning rate")
                 continue
@@ -223,6 +242,13 @@ def fit_run(
             display.note(str(flow.report()))
         if images.broken.reasons:
             display.note(str(images.broken))
+
+
+def _columns(task: Task) -> list[str]:
+    """Every name that `log` may use, whichever comes first."""
+    training = [f"train/{name}" for name in task.goals]
+    validation = [f"val/{name}" for name in task.goals]
+    return ["step", "epoch", *training, "lr", "images_per_second", *validation, "rollbacks"]
 
 
 def _describe(report: StepReport) -> dict[str, Any]:

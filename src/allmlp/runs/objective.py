@@ -93,6 +93,7 @@ class Teacher(nn.Module):
 
     scale: Tensor
     shift: Tensor
+    columns: Tensor
 
     def __init__(self, run: Run, preprocess: Preprocess, classes: tuple[str, ...]):
         super().__init__()

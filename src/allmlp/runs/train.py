@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from allmlp.runs.directory import RunDirectory
 from allmlp.runs.evaluate import evaluate_run, save_samples
 from allmlp.runs.fitting import fit_run
 from allmlp.runs.images import TrainImages, check_data, prepare_training
+from allmlp.runs.loggers import Logger, TensorBoard
 from allmlp.runs.objective import check_objective
 from allmlp.runs.optimize import check_optimize
 from allmlp.runs.resume import AUTO, find_run
@@ -37,6 +38,7 @@ def train(
     *,
     progress: bool = True,
     resume: str | Path | None = None,
+    loggers: Sequence[Logger] = (),
     **settings: Any,
 ) -> Run:
     """Train a model as configured and keep everything in a new run directory.
@@ -52,6 +54,7 @@ def train(
             of this very configuration if there is one (in the folder `run` if it is given, else
             the newest under runs/), and starts one if there is none. A finished run is returned as
             it is.
+        loggers: hear every record of `metrics.jsonl` as it is written, and are closed at the end.
         **settings: the short names of the command line: data, model, epochs, batch_size, lr, seed,
             run, precision, device. They win over `config`.
 
@@ -88,7 +91,7 @@ def train(
                     print(f"{path} is finished; nothing to do", file=sys.stderr)
                 return load_run(path, device=str(device))
             splits = load_source(resolved.data.source)
-            directory = _train(resolved, path, splits, device, ranks, progress)
+            directory = _train(resolved, path, splits, device, ranks, progress, loggers)
         run = load_run(directory.path, device=str(device))
         if ranks.main:  # the others have left: scoring may take longer than they would wait
             save_samples(run, splits.test)
@@ -113,6 +116,8 @@ def _check(config: Config) -> None:
     Selection(Classification(), train.metric, train.early_stop)  # checks itself
     if train.ema is not None:
         check_rates("train", ema=train.ema)
+    if config.run.tensorboard:
+        TensorBoard.require()
     check_data(config.data)
     build_augment(config.augment)  # checks itself
     check_optimize(train)
@@ -138,6 +143,7 @@ def _train(
     device: torch.device,
     ranks: Ranks,
     progress: bool,
+    loggers: Sequence[Logger],
 ) -> RunDirectory:
     """Fit a model in a new directory, or in that of an unfinished run."""
     # whatever can be wrong with data, model or checkpoint is found before anything is written
@@ -170,6 +176,7 @@ def _train(
             device=device,
             ranks=ranks,
             progress=progress,
+            loggers=loggers,
         )
     except BaseException as e:
         # a run without a checkpoint is of no use; one with any can be resumed
