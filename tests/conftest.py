@@ -2,6 +2,7 @@
 
 import io
 import os
+import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -66,6 +67,21 @@ def pictures(encode: Callable[..., bytes]) -> Callable[..., dict[str, bytes]]:
         }
 
     return made
+
+
+@pytest.fixture(scope="session")
+def tar() -> Callable[..., Path]:
+    """Writes a tar of some files, then of others, and returns its path."""
+
+    def written(path: Path, *contents: Files, form: int = tarfile.USTAR_FORMAT) -> Path:
+        with tarfile.open(path, "w", format=form) as file:
+            for name, content in (item for files in contents for item in files.items()):
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                file.addfile(info, io.BytesIO(content))
+        return path
+
+    return written
 
 
 @pytest.fixture(params=["folder", "zip"])

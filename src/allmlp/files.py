@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-__all__ = ["duplicate_file", "replace_file", "write_text"]
+__all__ = ["duplicate_file", "replace_file", "sync_folder", "write_text"]
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -64,7 +64,7 @@ def duplicate_file(source: Path, target: Path) -> None:
         return
     temporary.replace(target)
     temporary.unlink(missing_ok=True)  # renaming one name of a file to another one does nothing
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def _beside(path: Path) -> Path:
@@ -72,7 +72,8 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make what was renamed into a folder outlast a power cut."""
     # the rename itself lives in the folder; without this it may be lost with the power
     if os.name != "posix":  # other systems cannot open a folder for fsync
         return

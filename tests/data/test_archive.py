@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from allmlp.data import ImageFiles, load_source
-from allmlp.data.archive import MAX_FILE_BYTES
+from allmlp.data.entries import MAX_FILE_BYTES
 from allmlp.errors import AllmlpError
 
 Pictures = Callable[..., dict[str, bytes]]

@@ -19,9 +19,9 @@ def test_a_path_that_leads_nowhere(source: str) -> None:
 
 
 def test_other_files_are_answered_with_what_is_read(tmp_path: Path) -> None:
-    (tmp_path / "data.tar").touch()
-    with pytest.raises(AllmlpError, match="data.tar is no data that allmlp reads; give a folder"):
-        load_source(str(tmp_path / "data.tar"))
+    (tmp_path / "data.rar").touch()
+    with pytest.raises(AllmlpError, match="data.rar is no data that allmlp reads; give a folder"):
+        load_source(str(tmp_path / "data.rar"))
 
 
 def test_resize_keeps_what_has_the_size_and_averages_what_has_not() -> None:

@@ -18,6 +18,8 @@ from allmlp.data.policies import RandAugment as RandAugment
 from allmlp.data.policies import TrivialAugment as TrivialAugment
 from allmlp.data.preprocess import Preprocess as Preprocess
 from allmlp.data.sources import SOURCES as SOURCES
+from allmlp.data.sources import is_data as is_data
+from allmlp.data.sources import load_images as load_images
 from allmlp.data.sources import load_source as load_source
 from allmlp.data.sources import source_stem as source_stem
 from allmlp.data.split import Splits as Splits
@@ -30,6 +32,8 @@ from allmlp.data.views import predict_views as predict_views
 from allmlp.data.views import random_crops as random_crops
 from allmlp.data.views import with_flips as with_flips
 from allmlp.data.warp import Warp as Warp
+from allmlp.data.write_shards import Shard as Shard
+from allmlp.data.write_shards import write_shards as write_shards
 
 __all__ = [
     "SOURCES",
@@ -45,6 +49,7 @@ __all__ = [
     "Preprocess",
     "RandAugment",
     "ResizedCrop",
+    "Shard",
     "Splits",
     "TrivialAugment",
     "Warp",
@@ -52,8 +57,10 @@ __all__ = [
     "choose_workers",
     "epoch_generator",
     "five_crops",
+    "is_data",
     "iterate_batches",
     "iterate_shares",
+    "load_images",
     "load_source",
     "predict_views",
     "prepare",
@@ -62,4 +69,5 @@ __all__ = [
     "shuffled_order",
     "source_stem",
     "with_flips",
+    "write_shards",
 ]

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from allmlp.data.class_folders import arrange_files
+from allmlp.data.entries import MAX_FILE_BYTES, leads_outside
 from allmlp.data.split import Splits
 from allmlp.errors import AllmlpError
 
-__all__ = ["MAX_FILE_BYTES", "MAX_RATIO", "ZipReader", "load_zip"]
+__all__ = ["MAX_RATIO", "ZipReader", "load_zip"]
 
-# 256 MiB: ten times the largest photograph; one file of this size fits any machine's memory
-MAX_FILE_BYTES = 2**28
 # image formats are compressed already. Plain bitmaps of one colour reach 1,000, but are small.
 MAX_RATIO = 200
 _SMALL = 2**20
@@ -94,8 +93,7 @@ def load_zip(path: Path) -> Splits:
 def _check(info: zipfile.ZipInfo, path: Path) -> None:
     name = info.filename
     refusal = None
-    steps = name.replace("\\", "/").split("/")
-    if ".." in steps or steps[0] == "" or steps[0][1:2] == ":":
+    if leads_outside(name):
         refusal = "leads outside the archive"
     elif stat.S_ISLNK(info.external_attr >> 16):
         refusal = "is a symbolic link"

@@ -1,7 +1,8 @@
 """Class folders: which part and which class each image belongs to, from its path alone."""
 
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 
@@ -9,7 +10,7 @@ from allmlp.data.image_files import ImageFiles, Reader
 from allmlp.data.split import PARTS, Splits, complete_splits
 from allmlp.errors import AllmlpError, listing
 
-__all__ = ["PART_NAMES", "arrange_files", "label_files"]
+__all__ = ["PART_NAMES", "SUFFIXES", "arrange_files", "is_image", "is_visible", "label_files"]
 
 PART_NAMES = {
     "train": "train",
@@ -64,7 +65,7 @@ def arrange_files(
         AllmlpError: no image, an image outside every class folder, or a class that is missing from
             train.
     """
-    visible = sorted(name for name in names if _visible(name))
+    visible = sorted(name for name in names if is_visible(name))
     images = [name for name in visible if posixpath.splitext(name)[1].lower() in SUFFIXES]
     if not images:
         raise AllmlpError(
@@ -97,7 +98,7 @@ def arrange_files(
         notes.append(f"{left} files that are no images by their name are left out")
     depth = outer + has_parts + 1  # of class folders
     filled = {"/".join(name.split("/")[:depth]) for name in images}
-    classes = [f for f in sorted(folders) if _visible(f) and f.count("/") == depth - 1]
+    classes = [f for f in sorted(folders) if is_visible(f) and f.count("/") == depth - 1]
     if empty := [folder for folder in classes if folder not in filled]:
         notes.append(f"class folders without images are left out: {listing(empty)}")
     return label_files(reader, rows, origin, notes)
@@ -108,15 +109,23 @@ def label_files(
     rows: Sequence[tuple[str, str, str | None]],
     origin: str,
     notes: Sequence[str] = (),
+    order: Callable[[str], Any] | None = None,
 ) -> Splits:
     """Splits from (name, class, part or None for all); classes become numbers in sorted order.
+
+    Args:
+        reader: reads the files.
+        rows: one for each image.
+        origin: what to call the source in errors.
+        notes: what the reader of the data should know.
+        order: key that the classes are sorted by; None is their name.
 
     Raises:
         AllmlpError: a class is missing from train.
     """
     parts = {part: [row for row in rows if row[2] == part] for part in (*PARTS, None)}
     train = parts["train"] or rows
-    classes = tuple(sorted({label for _, label, _ in train}))
+    classes = tuple(sorted({label for _, label, _ in train}, key=order))
     number = {label: i for i, label in enumerate(classes)}
     for part in ("val", "test"):
         if foreign := sorted({label for _, label, _ in parts[part]} - number.keys()):
@@ -137,7 +146,13 @@ def label_files(
     return complete_splits(made, origin, notes)
 
 
-def _visible(name: str) -> bool:
+def is_image(name: str) -> bool:
+    """Whether a file is a visible image by its name."""
+    return posixpath.splitext(name)[1].lower() in SUFFIXES and is_visible(name)
+
+
+def is_visible(name: str) -> bool:
+    """Whether neither a file nor a folder on the way to it is hidden."""
     # __MACOSX is what macOS adds to every zip
     return not any(step.startswith(".") or step == "__MACOSX" for step in name.split("/"))
 

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from allmlp.data.class_folders import arrange_files
+import torch
+
+from allmlp.data.class_folders import arrange_files, is_image
+from allmlp.data.image_files import ImageFiles
 from allmlp.data.split import Splits
 from allmlp.errors import AllmlpError
 
-__all__ = ["FolderReader", "load_folder"]
+__all__ = ["FolderReader", "load_folder", "load_unlabelled"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,24 @@ def load_folder(path: Path) -> Splits:
     Raises:
         AllmlpError: a folder that may not be read, or as `arrange_files`.
     """
+    names, folders = _walk(path)
+    return arrange_files(FolderReader(str(path)), names, folders, str(path))
+
+
+def load_unlabelled(path: Path) -> ImageFiles:
+    """Every image at or below a folder, by name; they are of one class that means nothing.
+
+    Raises:
+        AllmlpError: no image, or a folder that may not be read.
+    """
+    images = tuple(sorted(name for name in _walk(path)[0] if is_image(name)))
+    if not images:
+        raise AllmlpError(f"{path} holds no images; give a folder with PNG, JPEG, WebP, … files")
+    return ImageFiles(FolderReader(str(path)), images, torch.zeros(len(images)).long(), ("",))
+
+
+def _walk(path: Path) -> tuple[list[str], list[str]]:
+    """Files and folders below a folder, hidden folders aside."""
     names, folders = [], []
     # without onerror a class that may not be read would be missing silently
     for where, inner, files in os.walk(path, onerror=_refuse):
@@ -38,7 +59,7 @@ def load_folder(path: Path) -> Splits:
         base = Path(where).relative_to(path)
         names += [(base / name).as_posix() for name in files]
         folders += [(base / name).as_posix() for name in inner]
-    return arrange_files(FolderReader(str(path)), names, folders, str(path))
+    return names, folders
 
 
 def _refuse(error: OSError) -> NoReturn:

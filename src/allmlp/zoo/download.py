@@ -8,6 +8,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from allmlp.data.online import require_online
 from allmlp.errors import AllmlpError
 from allmlp.files import replace_file, write_text
 
@@ -40,7 +41,7 @@ def fetch_url(url: str, sha256: str = "") -> Path:
     path = cache_folder() / hashlib.sha256(url.encode()).hexdigest()[:16] / url.rpartition("/")[2]
     kept = path.with_name(path.name + ".sha256")
     if not (path.is_file() and kept.is_file()):
-        _require_online(url)
+        require_online(url)
         path.parent.mkdir(parents=True, exist_ok=True)
         found = _download(url, path, sha256)
         write_text(kept, found + "\n")
@@ -62,7 +63,7 @@ def fetch_hub(repository: str) -> tuple[Path, dict[str, Any]]:
         raise AllmlpError(
             "hf: needs the package huggingface_hub; install it by pip install 'allmlp[hub]'"
         ) from None
-    _require_online(f"hf:{repository}")
+    require_online(f"hf:{repository}")
     reason: Exception | None = None
     for name in HUB_FILES:
         try:
@@ -84,13 +85,6 @@ def _hub_config(hub: Any, repository: str) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return config if isinstance(config, dict) else {}
-
-
-def _require_online(what: str) -> None:
-    if os.environ.get("ALLMLP_OFFLINE", "0") not in ("", "0"):
-        raise AllmlpError(
-            f"{what} is not in the cache and ALLMLP_OFFLINE forbids to fetch it; give a local file"
-        )
 
 
 def _download(url: str, path: Path, sha256: str) -> str:
