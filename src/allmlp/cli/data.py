@@ -1,9 +1,10 @@
-"""`allmlp data check`."""
+"""`allmlp data check` and `allmlp data shard`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 from allmlp.errors import AllmlpError, listing
 
@@ -15,7 +16,7 @@ __all__ = ["app"]
 # classes and groups of duplicates: what fits into a terminal's memory and a reader's patience
 _SHOWN = 100
 
-app = App(name="data", help="Look at data.")
+app = App(name="data", help="Look at data, and pack them.")
 
 
 @app.command
@@ -25,6 +26,7 @@ def check(
     *,
     sheet: Path | None = None,
     strict: Annotated[bool, Parameter(negative=())] = False,
+    target: str | None = None,
 ) -> None:
     """Count images, parts, classes, sizes and modes; find broken files and duplicates.
 
@@ -34,18 +36,21 @@ def check(
     Parameters
     ----------
     data:
-        Name of a data set, or path: a folder or a zip of class folders, IDX, CIFAR, npz, csv.
+        Name of a data set, or path: a folder or a zip of class folders, IDX, CIFAR, npz, csv, tar,
+        parquet; or hf:ORG/NAME.
     sheet:
         PNG to write, with ten training images of each class.
     strict:
         Fail if an image is broken, or lies in two parts or two classes.
+    target:
+        Column of the classes in parquet and hf: data, if it is not found by its type or name.
     """
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise AllmlpError(f"the sheet is a PNG; give a name that ends in .png instead of {sheet}")
     from allmlp.data import load_source
     from allmlp.data.check import check_splits, sample_sheet
 
-    splits = load_source(data)
+    splits = load_source(data, target)
     for note in splits.notes:
         print(note)
     report = check_splits(splits)
@@ -62,6 +67,63 @@ def check(
             f"{data} is not clean: {len(report.broken)} broken images, {len(report.leaks)} in "
             f"several parts, {len(report.conflicts)} in several classes; the lines above name them"
         )
+
+
+@app.command
+def shard(
+    data: str,
+    out: Path,
+    /,
+    *,
+    size: Annotated[float, Parameter(validator=Number(gt=0))] = 256,
+    count: Annotated[int, Parameter(validator=Number(gte=1))] = 10_000,
+    max_broken: Annotated[float, Parameter(validator=Number(gte=0, lt=1))] = 0.01,
+    target: str | None = None,
+) -> None:
+    """Pack data into tars in WebDataset's format, for training from few large files.
+
+    Image files are copied as they are, ready pixels become PNG; parts that are missing are cut as
+    in training. The same data give the same bytes. The folder appears when everything is in it:
+    Ctrl-C or an error leaves nothing.
+
+    Parameters
+    ----------
+    data:
+        Name or path, as in training.
+    out:
+        Folder to create.
+    size:
+        MiB that a tar may have; an image that is larger has one of its own.
+    count:
+        Images that a tar may have.
+    max_broken:
+        Share of images that may be unreadable (at least one may) and are left out; 0 stops at the
+        first.
+    target:
+        Column of the classes in parquet and hf: data, if it is not found by its type or name.
+    """
+    from allmlp.data import BrokenImages, Shard, load_source, write_shards
+
+    splits = load_source(data, target)
+    for note in splits.notes:
+        print(note)
+    broken = BrokenImages(len(splits.part("all")), max_broken)
+
+    def show(written: Shard) -> None:
+        print(f"{written.name}  {written.images:,} images, {written.size / 2**20:,.1f} MiB")
+
+    shards = write_shards(
+        splits,
+        out,
+        max_bytes=max(1, round(size * 2**20)),
+        max_images=count,
+        broken=broken,
+        note=show,
+    )
+    if broken.reasons:
+        print(broken)
+    total = sum(written.images for written in shards)
+    print(f"{out} has {total:,} images in {len(shards):,} tars; train with allmlp train {out}")
 
 
 def _print_counts(report: "DataReport") -> None:

@@ -1,6 +1,8 @@
 """`allmlp predict`."""
 
 import json
+import sys
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +14,7 @@ __all__ = ["predict"]
 
 def predict(
     run: Path,
-    images: Annotated[list[Path], Parameter(negative=())],
+    images: Annotated[list[str], Parameter(negative=())],
     /,
     *,
     top: Annotated[int, Parameter(validator=Number(gte=1))] = 5,
@@ -26,7 +28,8 @@ def predict(
     run:
         Folder of a run.
     images:
-        Image files: PNG, JPEG and what else Pillow reads.
+        Image files: PNG, JPEG and what else Pillow reads; folders of them, whose names mean
+        nothing; or data as in training, of which every image is classified: a zip, tars, ….
     top:
         How many classes to show for each image.
     json_output:
@@ -34,15 +37,30 @@ def predict(
     device:
         cpu, cuda, mps …; auto takes an accelerator if there is one.
     """
+    from allmlp.data import BrokenImages, is_data, load_images
     from allmlp.runs.run import load_run
 
-    ranked = load_run(run, device=device).predict(images).top(top)
+    loaded = load_run(run, device=device)
+    ranked: list[tuple[str, list[tuple[str, float]]]] = []
+    for data, group in groupby(images, key=is_data):
+        if not data:
+            paths = list(group)
+            ranked += zip(paths, loaded.predict(paths).top(top), strict=True)
+            continue
+        for source in group:
+            found = load_images(source)
+            broken = BrokenImages(len(found), loaded.config.data.max_broken)
+            names, predictions = loaded.predict_all(found, broken)
+            rows = predictions.top(top)
+            ranked += zip((f"{source}/{name}" for name in names), rows, strict=True)
+            if broken.reasons:
+                print(broken, file=sys.stderr)
     if json_output:
-        rows = [
-            {"image": str(path), "top": [{"label": name, "probability": p} for name, p in row]}
-            for path, row in zip(images, ranked, strict=True)
+        listed = [
+            {"image": name, "top": [{"label": label, "probability": p} for label, p in row]}
+            for name, row in ranked
         ]
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        print(json.dumps(listed, indent=2, ensure_ascii=False))
         return
-    for path, row in zip(images, ranked, strict=True):
-        print(f"{path}  " + "  ".join(f"{name} {p:.1%}" for name, p in row))
+    for name, row in ranked:
+        print(f"{name}  " + "  ".join(f"{label} {p:.1%}" for label, p in row))

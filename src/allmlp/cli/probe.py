@@ -52,15 +52,16 @@ def probe(
             raise AllmlpError(f"{model} is no run, whose data would be known; name the data")
         network, preprocess = open_model(model, pretrained)
         network.to(choose_device(device))
-        config, source = Config(), data
+        config, source, target = Config(), data, None
     else:
         run = load_run(model, device=device)
         network, preprocess, config = run.model, run.preprocess, run.config
         source = data or config.data.source
+        target = config.data.target if source == config.data.source else None
     result = probe_model(
         network,
         preprocess,
-        load_source(source),
+        load_source(source, target),
         k=k,
         linear=linear,
         config=config.data,

@@ -21,6 +21,7 @@ def train(
     /,
     *,
     model: str | None = None,
+    target: str | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     lr: float | None = None,
@@ -48,6 +49,8 @@ def train(
         Name of a data set, or path of a folder or a zip of class folders …; digits by default.
     model:
         As `allmlp models` lists them.
+    target:
+        Column of the classes in parquet and hf: data, if it is not found by its type or name.
     epochs:
         Passes over the training part.
     batch_size:
@@ -83,6 +86,7 @@ def train(
     short = {
         "data": data,
         "model": model,
+        "target": target,
         "epochs": epochs,
         "batch_size": batch_size,
         "lr": lr,

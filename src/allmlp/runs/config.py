@@ -46,7 +46,12 @@ class RunConfig:
 class DataConfig:
     """What is learned from."""
 
-    source: str = _option("digits", "name of a data set, or path of a folder, zip, npz or csv")
+    source: str = _option(
+        "digits", "name of a data set, path of a folder, zip, npz, csv, tar or parquet, hf:ORG/NAME"
+    )
+    target: str | None = _option(
+        None, "column of the classes in parquet and hf: data; by default found by type or name"
+    )
     img_size: int | tuple[int, int] | None = _option(
         None, "pixels, side or [height, width]; by default the model's"
     )
@@ -186,6 +191,7 @@ class Config:
 # what has a short name on the command line and in `allmlp.train(...)`
 SHORT_NAMES: dict[str, str] = {
     "data": "data.source",
+    "target": "data.target",
     "model": "model.name",
     "epochs": "train.epochs",
     "batch_size": "train.batch_size",

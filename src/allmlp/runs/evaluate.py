@@ -1,15 +1,15 @@
 """Score a run: predict once, keep the predictions, let scikit-learn count."""
 
-import io
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image
 from sklearn.metrics import accuracy_score, log_loss
-from torch import Tensor
 
 from allmlp.data import ImageFiles, ImageSet, load_source, source_stem
+from allmlp.data.encode import encode_png, image_suffix
+from allmlp.errors import AllmlpError
 from allmlp.files import replace_file
 from allmlp.runs.run import Run
 
@@ -17,7 +17,10 @@ __all__ = ["evaluate_run", "save_samples"]
 
 
 def evaluate_run(
-    run: Run, source: str | None = None, part: Literal["train", "val", "test", "all"] = "test"
+    run: Run,
+    source: str | None = None,
+    part: Literal["train", "val", "test", "all"] = "test",
+    target: str | None = None,
 ) -> dict[str, Any]:
     """Score a run on a part of some data and keep the result in the run directory.
 
@@ -31,6 +34,7 @@ def evaluate_run(
         run: a finished run.
         source: name or path of the data; None for what the run was trained on.
         part: of the data.
+        target: column of the classes, as in training; None takes the run's for its own data.
 
     Returns:
         source, part, count, skipped (unreadable images), loss (cross-entropy in nats) and accuracy
@@ -43,7 +47,9 @@ def evaluate_run(
     """
     own = run.config.data.source
     source = source or own
-    data = load_source(source).part(part)
+    if target is None and source == own:
+        target = run.config.data.target
+    data = load_source(source, target).part(part)
     predictions, labels = run.predict_set(data)
     truth, probabilities = labels.numpy(), predictions.probabilities.numpy()
     scores = {
@@ -69,7 +75,7 @@ def evaluate_run(
 def save_samples(run: Run, data: ImageSet | ImageFiles, limit: int = 10) -> list[Path]:
     """Keep the first image of each of the first classes, for a first try at predicting.
 
-    Files are copied as they are, tensors become PNG.
+    Files are copied as they are, tensors become PNG. What is no image is passed over.
 
     Returns:
         The files, `eval/samples/NUMBER.SUFFIX` with the number of the class.
@@ -78,20 +84,23 @@ def save_samples(run: Run, data: ImageSet | ImageFiles, limit: int = 10) -> list
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for label in data.labels.unique().tolist()[:limit]:
-        first = int((data.labels == label).nonzero()[0])
-        if isinstance(data, ImageFiles):
-            name = data.names[first]
-            suffix, content = PurePosixPath(name).suffix, data.reader.read(name)
-        else:
-            suffix, content = ".png", _png(data.images[first])
-        written.append(folder / f"{label}{suffix}")
-        with replace_file(written[-1]) as file:
-            file.write(content)
+        positions = (data.labels == label).nonzero()[:, 0].tolist()
+        for content, suffix in _contents(data, positions):
+            written.append(folder / f"{label}{suffix}")
+            with replace_file(written[-1]) as file:
+                file.write(content)
+            break
     return written
 
 
-def _png(image: Tensor) -> bytes:
-    pixels = image.permute(1, 2, 0).cpu().numpy()
-    buffer = io.BytesIO()
-    Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).save(buffer, "PNG")
-    return buffer.getvalue()
+def _contents(data: ImageSet | ImageFiles, positions: list[int]) -> Iterator[tuple[bytes, str]]:
+    """Content and suffix of an image file for each image that can be read."""
+    for position in positions:
+        if isinstance(data, ImageSet):
+            yield encode_png(data.images[position]), ".png"
+            continue
+        try:
+            content = data.reader.read(data.names[position])
+            yield content, image_suffix(content)
+        except (AllmlpError, OSError):  # named when it was scored
+            continue

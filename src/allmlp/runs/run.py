@@ -14,10 +14,10 @@ from jaxtyping import Float, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
-from allmlp.data import ImageFiles, ImageSet, ImageStream, Preprocess, iterate_batches
+from allmlp.data import BrokenImages, ImageFiles, ImageSet, ImageStream, Preprocess
 from allmlp.errors import AllmlpError, listing
 from allmlp.models.contract import VisionModel
-from allmlp.runs.config import Config
+from allmlp.runs.config import Config, DataConfig
 from allmlp.runs.config_tree import build_config, read_yaml
 from allmlp.runs.directory import RunDirectory
 from allmlp.runs.images import prepare_images
@@ -120,26 +120,61 @@ class Run:
                 f"the model knows {len(self.classes)} classes ({listing(self.classes)}), the data "
                 f"has others: {listing(unknown)}; evaluate on data with the same classes"
             )
+        number = torch.tensor([self.classes.index(name) for name in data.classes])
+        relabelled = replace(data, labels=number[data.labels], classes=self.classes)
+        predictions, labels, _ = self._predict(self._prepare(relabelled, self.config.data, None))
+        return predictions, labels
+
+    def predict_all(
+        self, data: ImageSet | ImageFiles, broken: BrokenImages
+    ) -> tuple[list[str], Predictions]:
+        """Predictions for every readable example in order, whatever its class, with its name.
+
+        Files are decoded as they are needed. Examples of a set are called by their position.
+
+        Args:
+            data: its labels and classes mean nothing.
+            broken: told of images that cannot be read.
+
+        Raises:
+            AllmlpError: a set has other channels, or too many images cannot be read.
+        """
+        blank = replace(data, labels=torch.zeros_like(data.labels), classes=self.classes)
+        streamed = replace(self.config.data, cache_gib=0.0)
+        predictions, _, visits = self._predict(self._prepare(blank, streamed, broken))
+        called = (lambda i: data.names[i]) if isinstance(data, ImageFiles) else str
+        return [called(position) for position in visits.tolist()], predictions
+
+    def _prepare(
+        self, data: ImageSet | ImageFiles, config: DataConfig, broken: BrokenImages | None
+    ) -> ImageSet | ImageStream:
         if isinstance(data, ImageSet) and data.in_chans != self.preprocess.in_chans:
             raise AllmlpError(
                 f"the model takes {self.preprocess.in_chans} image channels, the data has "
                 f"{data.in_chans}"
             )
-        number = torch.tensor([self.classes.index(name) for name in data.classes])
-        relabelled = replace(data, labels=number[data.labels], classes=self.classes)
-        return self._predict(prepare_images(relabelled, self.preprocess, self.config.data))
+        return prepare_images(data, self.preprocess, config, broken)
 
     @torch.inference_mode()
-    def _predict(self, data: ImageSet | ImageStream) -> tuple[Predictions, Int64[Tensor, " n"]]:
+    def _predict(
+        self, data: ImageSet | ImageStream
+    ) -> tuple[Predictions, Int64[Tensor, " n"], Int64[Tensor, " n"]]:
+        """Predictions, labels and positions of what can be read."""
         dtype = autocast_dtype(self.config.run.precision, self.device)
-        probabilities, labels = [], []
-        batch_size = self.config.train.batch_size
-        for images, truth in iterate_batches(data.to(self.device), self.preprocess, batch_size):
+        probabilities, labels, positions = [], [], []
+        batches = torch.arange(len(data)).split(self.config.train.batch_size)
+        for visits, images, truth in data.to(self.device).read(batches):
+            if len(visits) == 0:
+                continue
             with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
-                logits = self.model(images)
+                logits = self.model(self.preprocess.normalize(images))
             probabilities.append(logits.float().softmax(dim=1).cpu())
             labels.append(truth.cpu())
-        return Predictions(torch.cat(probabilities), self.classes), torch.cat(labels)
+            positions.append(visits)
+        if not probabilities:
+            raise AllmlpError(f"none of {len(data)} images can be read; give others")
+        predictions = Predictions(torch.cat(probabilities), self.classes)
+        return predictions, torch.cat(labels), torch.cat(positions)
 
     def _as_bytes(self, images: Any) -> UInt8[Tensor, "n c h w"]:
         if isinstance(images, np.ndarray):

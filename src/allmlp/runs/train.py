@@ -55,8 +55,8 @@ def train(
             the newest under runs/), and starts one if there is none. A finished run is returned as
             it is.
         loggers: hear every record of `metrics.jsonl` as it is written, and are closed at the end.
-        **settings: the short names of the command line: data, model, epochs, batch_size, lr, seed,
-            run, precision, device. They win over `config`.
+        **settings: the short names of the command line: data, target, model, epochs, batch_size,
+            lr, seed, run, precision, device. They win over `config`.
 
     Returns:
         The finished run: the model of the last epoch that was as good on the validation part as
@@ -90,7 +90,7 @@ def train(
                 if progress and ranks.main:
                     print(f"{path} is finished; nothing to do", file=sys.stderr)
                 return load_run(path, device=str(device))
-            splits = load_source(resolved.data.source)
+            splits = load_source(resolved.data.source, resolved.data.target)
             directory = _train(resolved, path, splits, device, ranks, progress, loggers)
         run = load_run(directory.path, device=str(device))
         if ranks.main:  # the others have left: scoring may take longer than they would wait
