@@ -1,6 +1,7 @@
 """The one exception for what a user can mend, and how unknown names are answered."""
 
 import difflib
+import reprlib
 from collections.abc import Iterable, Sequence
 
 __all__ = [
@@ -9,8 +10,15 @@ __all__ = [
     "check_integers",
     "check_rates",
     "listing",
+    "printable",
+    "shown",
     "unknown_name",
 ]
+
+# containers may refer to each other a thousandfold: their depth is limited as well
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 3
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 120
 
 
 class AllmlpError(ValueError):
@@ -40,11 +48,36 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, prefix: str = ""
     choices = sorted(set(known))
     # 0.65 keeps two slips in a word of four letters and leaves out mere relatives
     near = difflib.get_close_matches(name, choices, n=3, cutoff=0.65)
-    wrong = repr(prefix + name)
+    wrong = shown(prefix + name)
     if near:
         return f"unknown {kind} {wrong}; did you mean {' or '.join(prefix + n for n in near)}?"
-    shown = ", ".join(prefix + n for n in choices[:20]) + (", …" if len(choices) > 20 else "")
-    return f"unknown {kind} {wrong}; choose one of: {shown}"
+    some = ", ".join(prefix + n for n in choices[:20]) + (", …" if len(choices) > 20 else "")
+    return f"unknown {kind} {wrong}; choose one of: {some}"
+
+
+def printable(text: str) -> str:
+    r"""Text for a terminal: control characters, of names of files say, are spelt out.
+
+    Example:
+        >>> printable("cat\x1b[2J.png")
+        'cat\\x1b[2J.png'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def shown(value: object) -> str:
+    """As `repr`, cut to what a line can hold, whatever it is that somebody wrote.
+
+    Example:
+        >>> shown("five"), len(shown("x" * 5000)) < 200
+        ("'five'", True)
+    """
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # an integer of more than 4,300 digits
+        return f"a {type(value).__name__} too long to show"
 
 
 def listing(names: Sequence[str], shown: int = 5) -> str:

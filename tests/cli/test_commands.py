@@ -96,12 +96,73 @@ def test_data_check_names_what_is_wrong_and_is_strict_on_demand(
     source = place(files | {"train/cat/0.png": b"", "test/cat/0.png": files["train/dog/1.png"]})
     main(["data", "check", source])
     out = capsys.readouterr().out
-    assert "train/cat/0.png: no image format Pillow knows" in out
+    assert "train/cat/0.png: no image format that is read here" in out
     assert "1 of them in several parts, 1 in several classes" in out
     assert "train/dog/1.png (train, dog), test/cat/0.png (test, cat)" in out
     assert call("data", "check", source, "--strict") == 1
     err = capsys.readouterr().err
     assert "is not clean: 1 broken images, 1 in several parts, 1 in several classes" in err
+
+
+def test_names_of_files_cannot_write_on_the_terminal(
+    tmp_path: Path,
+    pictures: Callable[..., dict[str, bytes]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    files = pictures("a", "b\x1b[2J") | {"a/\x1b[31mred\n.png": b"", "c": b""}
+    for name, content in files.items():
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    (tmp_path / "photos" / "a" / os.fsdecode(b"\xff.png")).write_bytes(b"")
+    main(["data", "check", str(tmp_path / "photos")])
+    out = capsys.readouterr().out
+    assert out.replace("\n", "").isprintable()
+    assert r"a/\x1b[31mred\n.png: no image" in out
+    assert r"a/\udcff.png: no image" in out
+    assert call("data", "check", str(tmp_path / "no\x1b[2J.zip")) == 1
+    assert r"no data at " in (err := capsys.readouterr().err)
+    assert r"no\x1b[2J.zip" in err
+
+
+def test_data_shard_then_check_eval_and_predict(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "shards"
+    main(["data", "shard", "digits", str(out), "--count", "700"])
+    told = capsys.readouterr().out
+    assert "train-000001.tar  557 images" in told
+    assert f"{out} has 1,797 images in 4 tars; train with allmlp train {out}" in told
+    assert call("data", "shard", "digits", str(out)) == 1
+    assert "exists already; remove it, or choose another folder" in capsys.readouterr().err
+    main(["eval", str(run), str(out)])
+    ours = capsys.readouterr().out.removeprefix(f"{out} ")
+    main(["eval", str(run), "digits"])
+    assert ours == capsys.readouterr().out.removeprefix("digits ")
+    main(["predict", str(run), str(out / "val-000000.tar"), "--json"])
+    rows = json.loads(capsys.readouterr().out)
+    assert len(rows) == 180
+    assert min(row["image"] for row in rows) == f"{out}/val-000000.tar/000000.png"
+
+
+def test_predict_takes_folders_of_images_without_classes(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples = sorted((run / "eval" / "samples").glob("*.png"))[:3]
+    (tmp_path / "inner").mkdir()
+    for sample in samples:
+        (tmp_path / "inner" / sample.name).write_bytes(sample.read_bytes())
+    (tmp_path / "broken.png").write_bytes(b"")
+    main(["predict", str(run), str(tmp_path), "--top", "1"])
+    shown = capsys.readouterr()
+    main(["predict", str(run), *map(str, samples), "--top", "1"])
+    theirs = [line.split("  ")[1] for line in capsys.readouterr().out.splitlines()]
+    assert [line.split("  ")[1] for line in shown.out.splitlines()] == theirs
+    assert shown.out.startswith(f"{tmp_path}/inner/0.png  ")
+    assert "1 of 4 images cannot be read and are left out: broken.png" in shown.err
+    (tmp_path / "empty").mkdir()
+    assert call("predict", str(run), str(tmp_path / "empty")) == 1
+    assert "empty holds no images; give a folder with PNG" in capsys.readouterr().err
 
 
 def test_probe(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 import gzip
 import pickle
 import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -186,3 +187,16 @@ def test_damaged_npz(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(AllmlpError, match=r"data.npz is no intact .npz"):
             load_source(str(path))
+
+
+def test_npz_whose_members_are_no_arrays(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("images", b"not called .npy: handed out as bytes")
+        archive.writestr("labels.npy", b"\x93NUMPY\x01\x00\x05\x00{{{{{")
+    with pytest.raises(AllmlpError, match=r"data.npz is no intact .npz"):
+        load_source(str(path))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("images", b"not called .npy: handed out as bytes")
+    with pytest.raises(AllmlpError, match=r"images and labels; it has nothing"):
+        load_source(str(path))

@@ -1,9 +1,11 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from allmlp.data import BrokenImages, ImageFiles, Preprocess, load_source, prepare
+from allmlp.data.entries import MAX_FILE_BYTES
 from allmlp.errors import AllmlpError
 
 Pictures = Callable[..., dict[str, bytes]]
@@ -46,6 +48,30 @@ def test_a_label_without_image_is_a_broken_image(tmp_path: Path, pictures: Pictu
     broken = BrokenImages(10, 0.1)
     assert len(prepare(images, colour, broken=broken, cache_gib=1.0)) == 9
     assert broken.reasons == {"9.png": "No such file or directory"}
+
+
+def test_what_is_no_regular_file_is_a_broken_image(tmp_path: Path, pictures: Pictures) -> None:
+    for name, content in pictures("x", count=6).items():
+        (tmp_path / Path(name).name).write_bytes(content)
+    os.mkfifo(tmp_path / "pipe.png")  # opening it would wait for a writer
+    with (tmp_path / "huge.png").open("wb") as file:
+        file.truncate(MAX_FILE_BYTES + 1)  # of zeros that take no room
+    odd = ["/dev/zero", "pipe.png", ".", "zero\0byte.png", "huge.png"]
+    rows = "\n".join(f"{name},{'ab'[n % 2]}" for n, name in enumerate([*odd, *range(6)]))
+    images = load_source(write(tmp_path, f"path,label\n{rows}\n")).part("all")
+    assert isinstance(images, ImageFiles)
+    messages = {}
+    for name in odd:
+        with pytest.raises(AllmlpError) as e:
+            images.reader.read(name)
+        messages[name] = str(e.value)
+    assert messages == {
+        "/dev/zero": "no regular file",
+        "pipe.png": "no regular file",
+        ".": "no regular file",
+        "zero\0byte.png": "no path (embedded null byte)",
+        "huge.png": "268,435,457 bytes, more than 268,435,456",
+    }
 
 
 @pytest.mark.parametrize(

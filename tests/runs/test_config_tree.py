@@ -91,6 +91,12 @@ def test_yaml_1_1_reads_1e_3_as_text_and_it_works_all_the_same(tmp_path: Path) -
         ("train: [", "is no valid YAML"),
         ("- 1", "must hold a mapping"),
         ("a: !!python/object/apply:os.system ['true']", "is no valid YAML"),
+        ("a: !!int x", "is no valid YAML: invalid literal"),
+        ("a: !!timestamp x", "is no valid YAML: "),
+        ("a: " + "9" * 5000, "is no valid YAML: Exceeds the limit"),
+        ("[" * 20_000, "is no valid YAML: "),
+        ("train: &t {epochs: *t}", "holds more than 10,000 values, or deeper than 20"),
+        ("a: " + "[" * 25 + "]" * 25, "holds more than 10,000 values, or deeper than 20"),
     ],
 )
 def test_wrong_files(tmp_path: Path, text: str, message: str) -> None:
@@ -98,6 +104,26 @@ def test_wrong_files(tmp_path: Path, text: str, message: str) -> None:
     path.write_text(text)
     with pytest.raises(AllmlpError, match=message):
         read_yaml(path)
+
+
+def test_aliases_that_would_be_ten_million_values(tmp_path: Path) -> None:
+    lines = ["x0: &x0 [1]"]
+    lines += [f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]" for n in range(1, 8)]
+    path = tmp_path / "c.yaml"
+    path.write_text("\n".join([*lines, "model: {overrides: {a: *x7}}"]))
+    with pytest.raises(AllmlpError, match="holds more than 10,000 values"):
+        read_yaml(path)
+
+
+def test_errors_show_a_part_of_a_long_value() -> None:
+    for tree in ({"train": {"epochs": "9" * 5000}}, {"run": {"seed": [[[[1] * 99] * 99] * 99]}}):
+        with pytest.raises(AllmlpError) as e:
+            build_config(tree)
+        assert len(str(e.value)) < 400
+    with pytest.raises(AllmlpError, match=r"train.epochs must be .* got a float|got a str|got '9"):
+        build_config({"train": {"epochs": "9" * 5000}})
+    with pytest.raises(AllmlpError, match="train.lr must be a number, got a int too long to show"):
+        build_config({"train": {"lr": 10**5000}})
 
 
 def test_missing_and_empty_files(tmp_path: Path) -> None:

@@ -129,10 +129,29 @@ def test_broken_images_are_skipped_and_told(
     run = train(settings(source=source, cache_gib=cache_gib), run=str(tmp_path / "run"))
     told = capsys.readouterr().err.splitlines()
     assert told[0].startswith("no parts given: split 70 % train")
-    assert told[-1].endswith("left out: red/11.jpg (no image format Pillow knows)")
+    assert told[-1].endswith("left out: red/11.jpg (no image format that is read here)")
     assert "1 of 19 images" in told[-1]
     scores = evaluate_run(run, part="all")
     assert (scores["count"], scores["skipped"]) == (23, 1)
+
+
+def test_a_broken_test_image_is_no_sample(tmp_path: Path, encode: Encode) -> None:
+    parts = {"train": 6, "val": 3, "test": 4}
+    rows = ["path,label,split"]
+    for part, count in parts.items():
+        for name, content in colours(encode, "red", "blue", count=count).items():
+            path = tmp_path / part / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            rows.append(f"{part}/{name},{name.split('/')[0]},{part}")
+    (tmp_path / "list.csv").write_text("\n".join(rows))
+    (tmp_path / "test" / "red" / "0.jpg").unlink()
+    (tmp_path / "test" / "blue" / "0.jpg").write_bytes(b"no image")
+    data = settings(source=str(tmp_path / "list.csv"), max_broken=0.5)
+    run = train(data, run=str(tmp_path / "run"), progress=False, epochs=2)
+    samples = sorted((run.path / "eval" / "samples").iterdir())
+    assert [path.name for path in samples] == ["0.jpg", "1.jpg"]
+    assert samples[0].read_bytes() == (tmp_path / "test" / "blue" / "1.jpg").read_bytes()
 
 
 def test_too_many_broken_images_leave_no_run(tmp_path: Path, place: Place, encode: Encode) -> None:

@@ -18,7 +18,7 @@ from allmlp.cli.predict import predict
 from allmlp.cli.probe import probe
 from allmlp.cli.theory import app as theory
 from allmlp.cli.train import list_settings, train
-from allmlp.errors import AllmlpError
+from allmlp.errors import AllmlpError, printable
 
 __all__ = ["app", "main"]
 
@@ -68,5 +68,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    print(f"allmlp: {' '.join(message.split())}", file=sys.stderr)
+    print(f"allmlp: {printable(' '.join(message.split()))}", file=sys.stderr)
     sys.exit(code)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from allmlp.errors import AllmlpError, listing
+from allmlp.errors import AllmlpError, listing, printable
 
 if TYPE_CHECKING:
     from allmlp.data.check import DataReport
@@ -52,7 +52,7 @@ def check(
 
     splits = load_source(data, target)
     for note in splits.notes:
-        print(note)
+        print(printable(note))
     report = check_splits(splits)
     _print_counts(report)
     _print_images(report)
@@ -106,7 +106,7 @@ def shard(
 
     splits = load_source(data, target)
     for note in splits.notes:
-        print(note)
+        print(printable(note))
     broken = BrokenImages(len(splits.part("all")), max_broken)
 
     def show(written: Shard) -> None:
@@ -137,7 +137,7 @@ def _print_counts(report: "DataReport") -> None:
         table.add_column(part, justify="right")
     rows = list(zip(report.classes, *report.counts.values(), strict=True))
     for name, *numbers in rows[:_SHOWN]:
-        table.add_row(escape(name), *(f"{number:,}" for number in numbers))
+        table.add_row(escape(printable(name)), *(f"{number:,}" for number in numbers))
     if len(rows) > _SHOWN:
         table.add_row(f"… {len(rows) - _SHOWN} more")
     table.add_row("all", *(f"{sum(numbers):,}" for numbers in report.counts.values()))
@@ -157,7 +157,7 @@ def _print_images(report: "DataReport") -> None:
     print(f"modes      {', '.join(modes) or 'none'}")
     print(f"broken     {len(report.broken)}")
     for name, reason in report.broken.items():
-        print(f"           {name}: {reason}")
+        print(printable(f"           {name}: {reason}"))
     print(
         f"duplicates {len(report.copies)} images more than once, {len(report.leaks)} of them in "
         f"several parts, {len(report.conflicts)} in several classes"
@@ -165,7 +165,8 @@ def _print_images(report: "DataReport") -> None:
     # in several parts or several classes; a copy within both is harmless
     serious = [g for g in report.copies if len({(part, label) for _, part, label in g}) > 1]
     for group in serious[:_SHOWN]:
-        print(f"           {listing([f'{n} ({part}, {label})' for n, part, label in group])}")
+        named = listing([f"{n} ({part}, {label})" for n, part, label in group])
+        print(printable(f"           {named}"))
     if len(serious) > _SHOWN:
         print(f"           … {len(serious) - _SHOWN} more")
 

@@ -9,6 +9,8 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from allmlp.errors import printable
+
 __all__ = ["predict"]
 
 
@@ -63,4 +65,4 @@ def predict(
         print(json.dumps(listed, indent=2, ensure_ascii=False))
         return
     for name, row in ranked:
-        print(f"{name}  " + "  ".join(f"{label} {p:.1%}" for label, p in row))
+        print(printable(f"{name}  " + "  ".join(f"{label} {p:.1%}" for label, p in row)))

@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
+from allmlp.data.formats import open_header, quietly
 from allmlp.errors import AllmlpError
 
 __all__ = ["encode_png", "image_suffix"]
@@ -29,12 +30,12 @@ def image_suffix(content: bytes) -> str:
     """The suffix that belongs to the content of an image file, whatever it is called.
 
     Raises:
-        AllmlpError: no image format Pillow knows; the message is the bare reason.
+        AllmlpError: no image format that is read; the message is the bare reason.
     """
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with quietly(), open_header(content) as image:
             kind = image.format or ""
     # damaged headers make Pillow raise nearly anything
     except Exception as e:
-        raise AllmlpError("no image format Pillow knows") from e
+        raise AllmlpError("no image format that is read here") from e
     return _SUFFIXES.get(kind, f".{kind.lower()}")

@@ -1,4 +1,4 @@
-"""What entries of any archive may be: they are untrusted, and their names are only ever keys."""
+"""What files and entries of archives may be: they are untrusted."""
 
 __all__ = ["MAX_FILE_BYTES", "leads_outside"]
 

@@ -1,6 +1,7 @@
 """A folder of class folders on disk."""
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -8,6 +9,7 @@ from typing import NoReturn
 import torch
 
 from allmlp.data.class_folders import arrange_files, is_image
+from allmlp.data.entries import MAX_FILE_BYTES
 from allmlp.data.image_files import ImageFiles
 from allmlp.data.split import Splits
 from allmlp.errors import AllmlpError
@@ -22,8 +24,22 @@ class FolderReader:
     root: str
 
     def read(self, name: str) -> bytes:
-        """The content of the file at `root`/`name`."""
-        with open(os.path.join(self.root, name), "rb") as file:
+        """The content of the file at `root`/`name`.
+
+        Raises:
+            OSError: it cannot be read.
+            AllmlpError: no file (a device would never end, a pipe never begin), or a huge one.
+        """
+        path = os.path.join(self.root, name)
+        try:
+            status = os.stat(path)
+        except ValueError as e:  # a zero byte, say, in the row of a CSV
+            raise AllmlpError(f"no path ({e})") from e
+        if not stat.S_ISREG(status.st_mode):
+            raise AllmlpError("no regular file")
+        if status.st_size > MAX_FILE_BYTES:
+            raise AllmlpError(f"{status.st_size:,} bytes, more than {MAX_FILE_BYTES:,}")
+        with open(path, "rb") as file:
             return file.read()
 
 

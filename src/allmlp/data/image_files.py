@@ -3,14 +3,14 @@
 Axes: n images.
 """
 
-import io
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Int64
-from PIL import Image
 from torch import Tensor
+
+from allmlp.data.formats import open_header, quietly
 
 __all__ = ["ImageFiles", "Reader"]
 
@@ -66,7 +66,7 @@ class ImageFiles:
 def _mode(reader: Reader, name: str) -> str | None:
     """Pillow's name for the kind of pixels, from the header alone; None if it cannot be told."""
     try:
-        with Image.open(io.BytesIO(reader.read(name))) as image:
+        with quietly(), open_header(reader.read(name)) as image:
             return image.mode
     except Exception:  # whatever is wrong with the file is reported when it is decoded
         return None

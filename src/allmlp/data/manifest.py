@@ -6,7 +6,7 @@ from pathlib import Path
 from allmlp.data.class_folders import PART_NAMES, label_files
 from allmlp.data.folder import FolderReader
 from allmlp.data.split import Splits
-from allmlp.errors import AllmlpError, unknown_name
+from allmlp.errors import AllmlpError, listing, unknown_name
 
 __all__ = ["load_manifest"]
 
@@ -27,7 +27,7 @@ def load_manifest(path: Path) -> Splits:
             if not {"path", "label"} <= set(columns):
                 raise AllmlpError(
                     f"{path} must have the columns path and label, and may have split; "
-                    f"it has {', '.join(columns) or 'nothing'}"
+                    f"it has {listing(columns, 10) if columns else 'nothing'}"
                 )
             rows = [
                 _row(row, f"{path}, line {reader.line_num}", "split" in columns) for row in reader

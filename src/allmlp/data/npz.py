@@ -5,7 +5,6 @@ labels`, `x y` for data without parts; `classes` may hold the names. Never unpic
 """
 
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -76,20 +75,16 @@ def _read(path: Path) -> dict[str, np.ndarray]:
                 "put the images into class folders"
             )
         with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
+            arrays = {key: archive[key] for key in archive.files}
+            # a file of another name is handed out as its bytes
+            return {key: array for key, array in arrays.items() if isinstance(array, np.ndarray)}
     except AllmlpError:
         raise
-    # what numpy and zipfile say to damage; MemoryError is a header that declares too much
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        ValueError,
-        EOFError,
-        KeyError,
-        NotImplementedError,
-        MemoryError,
-        RuntimeError,
-    ) as e:
+    except OSError:
+        raise
+    # damage makes numpy and zipfile raise nearly anything; a header that declares too much is a
+    # MemoryError
+    except Exception as e:
         raise AllmlpError(
             f"{path} is no intact .npz without pickled objects ({e}); write it by numpy.savez"
         ) from e

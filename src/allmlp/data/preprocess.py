@@ -3,7 +3,6 @@
 Axes: b batch, c channels, h w pixels.
 """
 
-import io
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from allmlp.data.boxes import Box
+from allmlp.data.formats import open_header, quietly
 from allmlp.errors import AllmlpError, check_choice
 
 __all__ = ["INTERPOLATIONS", "Preprocess", "open_image", "to_tensor"]
@@ -229,18 +229,19 @@ def open_image(
         before_loading: called when the header is known and the pixels are not.
 
     Raises:
-        AllmlpError: no image that Pillow can read; the message is the bare reason.
+        AllmlpError: no image, or of a format that is not read; the message is the bare reason.
     """
     try:
-        image = Image.open(io.BytesIO(data))
-        if before_loading is not None:
-            before_loading(image)
-        image.load()
+        with quietly():
+            image = open_header(data)
+            if before_loading is not None:
+                before_loading(image)
+            image.load()
     except AllmlpError:
         raise
     except UnidentifiedImageError:
-        raise AllmlpError("no image format Pillow knows") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as e:
+        raise AllmlpError("no image format that is read here") from None
+    except Image.DecompressionBombError as e:
         raise AllmlpError(f"too large ({e})") from e
     # damaged files make decoders raise nearly anything: struct.error, IndexError, SyntaxError, …
     except Exception as e:
@@ -255,7 +256,13 @@ def to_tensor(picture: Image.Image) -> UInt8[Tensor, "c h w"]:
 
 
 def _orientation(image: Image.Image) -> int:
-    return int(image.getexif().get(_ORIENTATION, 1))
+    """EXIF's number; 1, as it is, where it says nothing or is damaged."""
+    try:
+        with quietly():
+            number = image.getexif().get(_ORIENTATION, 1)
+        return number if number in _UPRIGHT else 1
+    except Exception:  # it may be of any type, which `in` may refuse, and damaged anywhere
+        return 1
 
 
 def _chosen_box(

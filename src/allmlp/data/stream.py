@@ -20,7 +20,7 @@ from allmlp.data.image_set import ImageSet
 from allmlp.data.pictures import Item, PictureEdit, PicturePlan, load_pictures
 from allmlp.data.preprocess import Preprocess, to_tensor
 from allmlp.data.split import Images
-from allmlp.errors import AllmlpError, listing
+from allmlp.errors import AllmlpError, listing, printable
 
 __all__ = ["BrokenImages", "ImageStream", "choose_workers", "prepare"]
 
@@ -67,7 +67,7 @@ class BrokenImages:
         )
 
     def _described(self) -> list[str]:
-        return [f"{name} ({reason})" for name, reason in self.reasons.items()]
+        return [printable(f"{name} ({reason})") for name, reason in self.reasons.items()]
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, NoReturn
 import torch
 
 from allmlp.data.class_folders import PART_NAMES
+from allmlp.data.folder import FolderReader
 from allmlp.data.image_files import ImageFiles
 from allmlp.data.online import require_online
 from allmlp.data.shards import name_parts
@@ -59,11 +60,10 @@ class TableReader:
             return cell["bytes"]
         if not cell["path"]:
             raise AllmlpError("the row has no image")
-        path = os.path.realpath(os.path.join(self.root, cell["path"]))
+        path = os.path.realpath(os.path.join(self.root, cell["path"].replace("\0", "")))
         if not path.startswith(self.root + os.sep):
             raise AllmlpError(f"the row names a file outside {self.root}")
-        with open(path, "rb") as file:
-            return file.read()
+        return FolderReader(self.root).read(path)
 
 
 class _Columns(NamedTuple):

@@ -4,6 +4,7 @@ A mapping names only what differs from the defaults. Needs no torch.
 """
 
 import dataclasses
+import itertools
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 import yaml
 
-from allmlp.errors import AllmlpError, unknown_name
+from allmlp.errors import AllmlpError, shown, unknown_name
 from allmlp.runs.config import SHORT_NAMES, Config
 
 __all__ = [
@@ -27,6 +28,9 @@ __all__ = [
 Node = TypeVar("Node")
 Tree = dict[str, Any]
 
+# of values in a YAML file
+_MOST, _DEEPEST = 10_000, 20
+
 
 def read_yaml(path: Path) -> Tree:
     """The mapping that a YAML file holds; an empty file is an empty mapping.
@@ -38,8 +42,17 @@ def read_yaml(path: Path) -> Tree:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise AllmlpError(f"no config file at {path}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise AllmlpError(f"{path} is no valid YAML: {' '.join(str(e).split())}") from e
+    except OSError:
+        raise
+    # `!!int x` and its like, and values nested without end, make yaml raise nearly anything
+    except Exception as e:
+        reason = " ".join(str(e).split())[:300] or type(e).__name__
+        raise AllmlpError(f"{path} is no valid YAML: {reason}") from e
+    if not _is_small(tree):
+        raise AllmlpError(
+            f"{path} holds more than {_MOST:,} values, or deeper than {_DEEPEST}, aliases written "
+            "out; a configuration has some dozens"
+        )
     if not isinstance(tree, dict | None):
         raise AllmlpError(f"{path} must hold a mapping such as 'train: {{epochs: 5}}'")
     return tree or {}
@@ -138,6 +151,22 @@ def describe_fields() -> Iterator[tuple[str, Any, str]]:
             yield f"{section.name}.{leaf.name}", getattr(node, leaf.name), leaf.metadata["help"]
 
 
+def _is_small(tree: Any) -> bool:
+    """Whether a tree can be written out: aliases may make few lines endless."""
+    pending = [(tree, 0)]
+    for count in itertools.count():
+        if not pending:
+            return True
+        node, depth = pending.pop()
+        if count > _MOST or depth > _DEEPEST:
+            return False
+        if isinstance(node, dict):
+            pending += ((inner, depth + 1) for inner in node.values())
+        elif isinstance(node, list | tuple | set):
+            pending += ((inner, depth + 1) for inner in node)
+    raise AssertionError("counting has no end")
+
+
 def _copy(tree: Mapping[str, Any]) -> Tree:
     return {key: _copy(v) if isinstance(v, Mapping) else v for key, v in tree.items()}
 
@@ -148,7 +177,7 @@ def _plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _node(kind: type[Node], tree: Any, path: str) -> Node:
     if not isinstance(tree, Mapping):
-        raise AllmlpError(f"{path} must be a section with keys, got {tree!r}")
+        raise AllmlpError(f"{path} must be a section with keys, got {shown(tree)}")
     hints = get_type_hints(kind)
     values = {}
     for key, value in tree.items():
@@ -170,7 +199,7 @@ def _leaf(hint: Any, value: Any, path: str) -> Any:
         matched, result = _match(option, value)
         if matched:
             return result
-    raise AllmlpError(f"{path} must be {_spell(hint)}, got {value!r}")
+    raise AllmlpError(f"{path} must be {_spell(hint)}, got {shown(value)}")
 
 
 def _match(hint: Any, value: Any) -> tuple[bool, Any]:
@@ -188,7 +217,7 @@ def _match(hint: Any, value: Any) -> tuple[bool, Any]:
         # YAML 1.1 reads 1e-3 as text: it wants 1.0e-3
         try:
             return not isinstance(value, bool), float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return False, value
     return type(value) is hint, value
 
