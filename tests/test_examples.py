@@ -10,6 +10,7 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("[0-9]*.py"))
 SHORT = {
     "01_train_digits.py": ["--epochs", "2"],
     "02_your_own_photos.py": ["--epochs", "2"],
+    "04_shards.py": ["--epochs", "2"],
 }
 
 
