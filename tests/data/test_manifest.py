@@ -82,6 +82,7 @@ def test_what_is_no_regular_file_is_a_broken_image(tmp_path: Path, pictures: Pic
         ("path,label\n", "names no images"),
         ("path,label\na.png,\n", r"list.csv, line 2: path and label must not be empty"),
         ("path,label\na.png\n", r"line 2: path and label must not be empty"),
+        ("path,label\n" + "x" * 9000 + ",\n", r"must not be empty, got 'x{1,60}\.\.\.x{1,60}', ''"),
         ("path,label,split\na.png,x,tests\n", "line 2: unknown split 'tests'; did you mean test"),
         ("path,label\na.png,x\na.png,y\n", "names a.png twice"),
         ("path,label,split\na.png,x,train\nb.png,y,test\n", "test has classes that train has not"),

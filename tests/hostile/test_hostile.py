@@ -36,7 +36,7 @@ def test_hostile_files(tmp_path: Path, first: int, count: int, limit: int) -> No
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["faults"] == {}
     assert result["mib"] <= MIB
-    assert result["longest"][0] < 20  # seconds, on a machine that does other things as well
+    assert result["longest"][0] < 60  # seconds; two or three on an idle machine
     # the cases mean something: of each kind all were run, and archives both refused and read
     counts = Counter(result["statuses"])
     for kind in KINDS:

@@ -6,7 +6,7 @@ from pathlib import Path
 from allmlp.data.class_folders import PART_NAMES, label_files
 from allmlp.data.folder import FolderReader
 from allmlp.data.split import Splits
-from allmlp.errors import AllmlpError, listing, unknown_name
+from allmlp.errors import AllmlpError, listing, shown, unknown_name
 
 __all__ = ["load_manifest"]
 
@@ -47,7 +47,9 @@ def load_manifest(path: Path) -> Splits:
 def _row(row: dict[str, str | None], where: str, has_parts: bool) -> tuple[str, str, str | None]:
     name, label = ((row[column] or "").strip() for column in ("path", "label"))
     if not name or not label:
-        raise AllmlpError(f"{where}: path and label must not be empty, got {name!r}, {label!r}")
+        raise AllmlpError(
+            f"{where}: path and label must not be empty, got {shown(name)}, {shown(label)}"
+        )
     if not has_parts:
         return name, label, None
     part = (row["split"] or "").strip()

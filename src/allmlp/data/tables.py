@@ -92,10 +92,14 @@ def load_parquet(paths: Sequence[Path], root: Path, origin: str, target: str | N
     files: dict[str, list[str]] = {}
     for path, part in zip(paths, parts, strict=True):
         files.setdefault(part or "train", []).append(str(path.resolve()))
+    level = datasets.logging.get_verbosity()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # or damage is told twice
     try:
         tables = datasets.load_dataset("parquet", data_files=files)
     except Exception as e:
         _fail(e, f"{origin} is no intact parquet", "make it anew")
+    finally:
+        datasets.logging.set_verbosity(level)
     return _splits(datasets, tables, root, origin, target)
 
 

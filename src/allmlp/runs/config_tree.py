@@ -30,6 +30,8 @@ Tree = dict[str, Any]
 
 # of values in a YAML file
 _MOST, _DEEPEST = 10_000, 20
+# of its text: yaml's time grows with the square of open brackets
+_LONGEST, _MOST_BRACKETS = 2**20, 1000
 
 
 def read_yaml(path: Path) -> Tree:
@@ -39,10 +41,16 @@ def read_yaml(path: Path) -> Tree:
         AllmlpError: no such file, no YAML, or no mapping.
     """
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if len(text) > _LONGEST or text.count("[") + text.count("{") > _MOST_BRACKETS:
+            raise AllmlpError(
+                f"{path} is no configuration: more than {_LONGEST:,} letters or "
+                f"{_MOST_BRACKETS:,} brackets; give the file of a run or a recipe"
+            )
+        tree = yaml.safe_load(text)
     except FileNotFoundError:
         raise AllmlpError(f"no config file at {path}") from None
-    except OSError:
+    except (OSError, AllmlpError):
         raise
     # `!!int x` and its like, and values nested without end, make yaml raise nearly anything
     except Exception as e:
