@@ -1,10 +1,14 @@
 """Docs pages: their Python runs, their tables are true, their pictures and links exist."""
 
+import dataclasses
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from allmlp.runs.config import Config
+from allmlp.training import OPTIMIZERS, SCHEDULES
 from allmlp.zoo import list_models, model_info
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -44,3 +48,29 @@ def test_tables_of_sizes_are_true() -> None:
         info = model_info(name)
         assert f"{info.parameters:,}" == parameters
         assert f"{info.macs / 1e9:.3f}" == gmacs
+
+
+def shown(default: Any) -> str:
+    if default is None or default == {}:
+        return "none"
+    if isinstance(default, bool):
+        return str(default).lower()
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+@pytest.mark.parametrize("section", ["run", "train"])
+def test_every_option_of_training_has_its_default_and_a_reason(section: str) -> None:
+    text = (DOCS / "training.md").read_text(encoding="utf-8").split(f"`--{section}.*`")[1]
+    table = re.search(r"\n\n\|.*?\n\n", text, flags=re.DOTALL)
+    assert table
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|$", table[0], flags=re.MULTILINE)
+    fields = dataclasses.fields(node := getattr(Config(), section))
+    expected = [(field.name, shown(getattr(node, field.name))) for field in fields]
+    assert [(name, default) for name, default, _ in rows] == expected
+    assert all(reason.strip() for _, _, reason in rows)
+
+
+def test_every_optimizer_and_schedule_is_described() -> None:
+    text = (DOCS / "optimizers.md").read_text(encoding="utf-8")
+    for name in (*OPTIMIZERS, *SCHEDULES, "plateau"):
+        assert f"\n| `{name}`" in text, name

@@ -47,6 +47,7 @@ def test_what_makes_no_sense_is_said_at_once(fields: dict[str, Any], message: st
     [
         ({"schedule": "cosine"}, "does without a schedule, got cosine; leave train.schedule unset"),
         ({"optimizer_options": {"warmup_steps": 9}}, "train.warmup sets the warm-up"),
+        ({"gradflow": 5}, "reads gradients that schedule_free overwrites in its step"),
         ({"ema": 0.9}, "averages the weights itself; leave train.ema unset"),
     ],
 )

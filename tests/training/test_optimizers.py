@@ -11,7 +11,7 @@ from allmlp.errors import AllmlpError
 from allmlp.training import Lion, build_optimizer, layer_depths
 from allmlp.training.muon import hidden_matrices
 from allmlp.training.parallel import load_optimizer_state, optimizer_state
-from allmlp.zoo import create_model
+from allmlp.zoo import create_model, list_models
 
 
 def mixer() -> nn.Module:
@@ -68,6 +68,22 @@ def test_muon_is_for_the_matrices_of_the_blocks() -> None:
     optimizer = build_optimizer("muon", model, lr=0.1, weight_decay=0.2)
     by_muon = {id(p) for g in optimizer.param_groups if g["muon"] for p in g["params"]}
     assert by_muon == {id(p) for n, p in model.named_parameters() if n in expected}
+
+
+@pytest.mark.parametrize("name", sorted({n.split("_")[0]: n for n in list_models()}.values()))
+def test_muons_split_covers_every_parameter_of_every_family_once(name: str) -> None:
+    with torch.device("meta"):
+        model = create_model(name)
+    if not hidden_matrices(model):  # a single layer, or convolutions alone
+        with pytest.raises(AllmlpError, match="got none; use adamw"):
+            build_optimizer("muon", model, lr=0.1, weight_decay=0.2)
+        return
+    optimizer = build_optimizer("muon", model, lr=0.1, weight_decay=0.2)
+    held = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    assert sorted(held) == sorted(id(p) for p in model.parameters())
+    assert all(
+        p.ndim == 2 for group in optimizer.param_groups if group["muon"] for p in group["params"]
+    )
 
 
 def test_muon_leaves_out_tables_the_exempt_and_the_frozen() -> None:

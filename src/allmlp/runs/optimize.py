@@ -50,6 +50,11 @@ def check_optimize(config: TrainConfig) -> None:
                 f"train.optimizer {config.optimizer} averages the weights itself; leave train.ema "
                 "unset"
             )
+        if config.gradflow is not None:
+            raise AllmlpError(
+                f"train.gradflow reads gradients that {config.optimizer} overwrites in its step; "
+                "leave train.gradflow unset, or take another optimizer"
+            )
     if config.layer_decay is not None and not 0 < config.layer_decay <= 1:
         raise AllmlpError(f"train.layer_decay must be in (0, 1], got {config.layer_decay}")
     idle = torch.optim.SGD([nn.Parameter(torch.empty(1, device="meta"))])
