@@ -6,7 +6,7 @@ Axes: b batch, n examples.
 import math
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -159,7 +159,7 @@ class Loader:
         self.loader = loader
         self.place = place
         try:
-            self.length: int | None = len(loader)  # type: ignore[arg-type]
+            self.length: int | None = len(cast(Any, loader))
         except TypeError:
             self.length = None
         self._seen = 0
