@@ -89,6 +89,23 @@ def test_two_processes_equal_one(zygote: Any, alone: Path, tmp_path: Path, form:
     assert {p.name for p in run.rglob("*")} == {p.name for p in alone.rglob("*")}
 
 
+@pytest.mark.parametrize("form", ["ddp", "fsdp"])
+def test_two_processes_judge_a_schedule_free_optimizer_as_one_does(
+    zygote: Any, tmp_path: Path, form: str
+) -> None:
+    pytest.importorskip("schedulefree", reason="needs the extra schedulefree")
+    fields = {"optimizer": "schedule_free", "ema": None}
+    for name, spread in (("alone", "alone"), ("run", form)):
+        given = config(spread, **fields)
+        assert zygote.ask(config=given, run=str(tmp_path / name), **together(spread)) == 0
+    for ours, theirs in zip(logged(tmp_path / "run"), logged(tmp_path / "alone"), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-5)
+    ours, theirs = (load_run(tmp_path / name).model.state_dict() for name in ("run", "alone"))
+    for name, value in theirs.items():
+        if not name.endswith("token_mlp.fc2.bias"):  # see above
+            torch.testing.assert_close(ours[name], value, rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [("alone", "fsdp"), ("ddp", "alone"), ("ddp", "fsdp"), ("fsdp", "ddp"), ("fsdp", "alone")],

@@ -213,6 +213,22 @@ def test_killed_with_other_optimizers(zygote: Any, tmp_path: Path, recipe: Confi
     assert_killed_and_resumed_it_is_the_same(zygote, tmp_path, config)
 
 
+def test_killed_with_batch_norms_judged_elsewhere(zygote: Any, tmp_path: Path) -> None:
+    pytest.importorskip("schedulefree", reason="needs the extra schedulefree")
+    config = copy.deepcopy(CONFIG) | {"augment": {"mixup": 0.4}}
+    sizes = {"depth": 1, "width": 8, "patch_size": 2, "kernel_size": 3}
+    config["model"] = {"name": "convmixer_256_8", "overrides": sizes}
+    config["data"] = {"img_size": 8}
+    config["train"] |= {"optimizer": "schedule_free", "ema": None}
+    assert_killed_and_resumed_it_is_the_same(zygote, tmp_path, config)
+    # what is kept has the statistics of the answer, what goes on those of training
+    kept = load_run(tmp_path / "run").model.state_dict()
+    training = load_checkpoint(tmp_path / "run" / "best.ckpt")["model"]
+    means = [name for name in kept if name.endswith("running_mean")]
+    assert means
+    assert not any(torch.equal(kept[name], training[name]) for name in means)
+
+
 def assert_killed_and_resumed_it_is_the_same(zygote: Any, tmp_path: Path, config: Config) -> None:
     unbroken, run = tmp_path / "unbroken", tmp_path / "run"
     assert zygote.ask(config=config, run=str(unbroken)) == 0
