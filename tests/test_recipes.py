@@ -102,7 +102,7 @@ def test_the_warm_up_of_the_papers_recipe_takes_ten_thousand_steps() -> None:
 
 
 def test_a_recipe_runs_short(tmp_path: Path) -> None:
-    run = allmlp.train(
-        ROOT / "recipes" / "digits.yaml", epochs=6, run=str(tmp_path / "run"), progress=False
-    )
-    assert run.scores()["accuracy"] > 0.5  # chance is 0.1
+    tree = read_yaml(ROOT / "recipes" / "digits.yaml")
+    tree["train"] |= {"epochs": 2, "warmup": 0.5}
+    run = allmlp.train(tree, run=str(tmp_path / "run"), progress=False)
+    assert run.scores()["accuracy"] > 0.3  # chance is 0.1

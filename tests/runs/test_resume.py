@@ -262,12 +262,12 @@ def test_killed_under_augmentation_and_a_teacher(
     assert_killed_and_resumed_it_is_the_same(zygote, tmp_path, config)
 
 
-@pytest.mark.parametrize("schedule", ["one_cycle", "cosine_restarts", "coslog4", "step"])
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine_restarts"])
 def test_a_resumed_run_follows_the_same_learning_rates(
     zygote: Any, tmp_path: Path, schedule: str
 ) -> None:
     config = copy.deepcopy(CONFIG)
-    options = {"step": {"every": 0.4}, "cosine_restarts": {"first": 0.6}}
+    options = {"cosine_restarts": {"first": 0.6}}
     config["train"] |= {
         "log_every": 1,
         "schedule": schedule,
