@@ -1,5 +1,9 @@
 """`nn.Module`s with parameters and no opinion about the network they are part of."""
 
+from allmlp.layers.activations import ACTIVATIONS as ACTIVATIONS
+from allmlp.layers.activations import Sine as Sine
+from allmlp.layers.activations import SquaredReLU as SquaredReLU
+from allmlp.layers.activations import make_activation as make_activation
 from allmlp.layers.affine import Affine as Affine
 from allmlp.layers.affine import LayerScale as LayerScale
 from allmlp.layers.bases import BASES as BASES
@@ -14,10 +18,17 @@ from allmlp.layers.channel_mlp import CHANNEL_MLPS as CHANNEL_MLPS
 from allmlp.layers.channel_mlp import make_channel_mlp as make_channel_mlp
 from allmlp.layers.drop_path import DropPath as DropPath
 from allmlp.layers.drop_path import drop_path_rates as drop_path_rates
+from allmlp.layers.dropout_order import dropout_before_batch_norm as dropout_before_batch_norm
+from allmlp.layers.gated import Gate as Gate
+from allmlp.layers.gated import matched_units as matched_units
 from allmlp.layers.global_basis import FourierBasis as FourierBasis
 from allmlp.layers.global_basis import PolynomialBasis as PolynomialBasis
 from allmlp.layers.grkan import GRKAN as GRKAN
 from allmlp.layers.grkan import Rational as Rational
+from allmlp.layers.init import SCHEMES as SCHEMES
+from allmlp.layers.init import activation_gain as activation_gain
+from allmlp.layers.init import init_linear_ as init_linear_
+from allmlp.layers.init import init_siren_ as init_siren_
 from allmlp.layers.kan import KANLinear as KANLinear
 from allmlp.layers.kan_conv import KANConv1d as KANConv1d
 from allmlp.layers.kan_conv import KANConv2d as KANConv2d
@@ -26,12 +37,17 @@ from allmlp.layers.kan_grid import adapt_layer as adapt_layer
 from allmlp.layers.kan_grid import refine_layer as refine_layer
 from allmlp.layers.kan_nodes import KANNodes as KANNodes
 from allmlp.layers.kan_symbolic import SymbolicEdges as SymbolicEdges
+from allmlp.layers.lipschitz import lipschitz_bound as lipschitz_bound
 from allmlp.layers.mlp import Mlp as Mlp
 from allmlp.layers.mlp import TokenMlp as TokenMlp
+from allmlp.layers.mlp_block import PlainLayer as PlainLayer
+from allmlp.layers.mlp_block import ResidualBlock as ResidualBlock
 from allmlp.layers.norm import MAP_NORMS as MAP_NORMS
 from allmlp.layers.norm import NORMS as NORMS
 from allmlp.layers.norm import map_norm_factory as map_norm_factory
 from allmlp.layers.norm import norm_factory as norm_factory
+from allmlp.layers.parametrize import WEIGHT_NORMS as WEIGHT_NORMS
+from allmlp.layers.parametrize import parametrize_linear as parametrize_linear
 from allmlp.layers.patch_embed import STEMS as STEMS
 from allmlp.layers.patch_stem import PatchStem as PatchStem
 from allmlp.layers.recompute import recompute as recompute
@@ -39,21 +55,32 @@ from allmlp.layers.residual import RESIDUALS as RESIDUALS
 from allmlp.layers.residual import NoResidual as NoResidual
 from allmlp.layers.residual import Residual as Residual
 from allmlp.layers.token_linear import TokenLinear as TokenLinear
+from allmlp.layers.vector_norm import VECTOR_NORMS as VECTOR_NORMS
+from allmlp.layers.vector_norm import BatchNorm as BatchNorm
+from allmlp.layers.vector_norm import DyT as DyT
+from allmlp.layers.vector_norm import vector_norm as vector_norm
 
 __all__ = [
+    "ACTIVATIONS",
     "BASES",
     "CHANNEL_MLPS",
     "GRKAN",
     "MAP_NORMS",
     "NORMS",
     "RESIDUALS",
+    "SCHEMES",
     "STEMS",
+    "VECTOR_NORMS",
+    "WEIGHT_NORMS",
     "Affine",
     "BSplineBasis",
     "Basis",
+    "BatchNorm",
     "BumpBasis",
     "DropPath",
+    "DyT",
     "FourierBasis",
+    "Gate",
     "GatedLinear",
     "GatedMlp",
     "KANConv1d",
@@ -65,19 +92,32 @@ __all__ = [
     "Mlp",
     "NoResidual",
     "PatchStem",
+    "PlainLayer",
     "PolynomialBasis",
     "Rational",
     "ReLUBumpBasis",
     "Residual",
+    "ResidualBlock",
+    "Sine",
+    "SquaredReLU",
     "SymbolicEdges",
     "TokenLinear",
     "TokenMlp",
+    "activation_gain",
     "adapt_layer",
     "drop_path_rates",
+    "dropout_before_batch_norm",
+    "init_linear_",
+    "init_siren_",
+    "lipschitz_bound",
+    "make_activation",
     "make_basis",
     "make_channel_mlp",
     "map_norm_factory",
+    "matched_units",
     "norm_factory",
+    "parametrize_linear",
     "recompute",
     "refine_layer",
+    "vector_norm",
 ]

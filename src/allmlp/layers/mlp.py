@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from allmlp.errors import check_integers
 from allmlp.ops import linear_gelu, mix_tokens
 
-__all__ = ["Mlp", "TokenMlp"]
+__all__ = ["Mlp", "TokenMlp", "linear_activation"]
 
 
 class Mlp(nn.Module):
@@ -44,13 +44,8 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(hidden, in_features)
 
     def forward(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
-        return self.dropout(self.fc2(self.dropout(self._hidden(x))))
-
-    def _hidden(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b m"]:
-        # a hook on either part wants to see what passes between them
-        if isinstance(self.activation, nn.GELU) and not _hooked(self.fc1, self.activation):
-            return linear_gelu(x, self.fc1.weight, self.fc1.bias, self.activation.approximate)
-        return self.activation(self.fc1(x))
+        hidden = linear_activation(x, self.fc1, self.activation)
+        return self.dropout(self.fc2(self.dropout(hidden)))
 
 
 class TokenMlp(nn.Module):
@@ -90,6 +85,17 @@ class TokenMlp(nn.Module):
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         hidden = self.activation(mix_tokens(x, self.fc1.weight, self.fc1.bias))
         return self.dropout(mix_tokens(self.dropout(hidden), self.fc2.weight, self.fc2.bias))
+
+
+def linear_activation(
+    x: Float[Tensor, "*b d"], linear: nn.Linear, activation: nn.Module
+) -> Float[Tensor, "*b m"]:
+    """`activation(linear(x))`, in one pass where it is a GELU and nobody looks in between."""
+    # a hook on either part wants to see what passes between them
+    watched = _hooked(linear, activation)
+    if isinstance(activation, nn.GELU) and linear.bias is not None and not watched:
+        return linear_gelu(x, linear.weight, linear.bias, activation.approximate)
+    return activation(linear(x))
 
 
 def _hooked(*modules: nn.Module) -> bool:
