@@ -11,6 +11,7 @@ from typing import Any
 # tests/test_facade.py compares the two.
 _HOME: dict[str, str] = {
     "KAN": "allmlp.models",
+    "MLP": "allmlp.models",
     "create_model": "allmlp.zoo",
     "fit": "allmlp.training",
     "list_models": "allmlp.zoo",

@@ -12,9 +12,20 @@ from typing import Any
 from torch import nn
 
 from allmlp.errors import AllmlpError, unknown_name
-from allmlp.models import convmixer, gmlp, image_kan, kan, mixer, resmlp, scaling_mlp
+from allmlp.models import (
+    convmixer,
+    gmlp,
+    image_kan,
+    image_mlp,
+    kan,
+    mixer,
+    mlp,
+    resmlp,
+    scaling_mlp,
+)
 from allmlp.models.contract import VisionModel
 from allmlp.models.kan_config import KANConfig, as_tuples
+from allmlp.models.mlp_config import MLPConfig
 
 __all__ = [
     "ALIASES",
@@ -42,6 +53,8 @@ class Family:
     build: Callable[[Any], nn.Module]  # from a config
 
 
+_BACKPROPAGATION = "doi:10.1038/323533a0"  # Rumelhart, Hinton and Williams 1986
+
 FAMILIES: dict[str, Family] = {
     "mixer": Family(
         mixer.Mixer, mixer.MixerConfig, mixer.VARIANTS, "arXiv:2105.01601", mixer.Mixer
@@ -64,6 +77,14 @@ FAMILIES: dict[str, Family] = {
         image_kan.VARIANTS,
         "arXiv:2404.19756",
         image_kan.ImageKAN,
+    ),
+    "mlp": Family(mlp.MLP, MLPConfig, {}, _BACKPROPAGATION, mlp.MLP.from_config),
+    "image_mlp": Family(
+        image_mlp.ImageMLP,
+        image_mlp.ImageMLPConfig,
+        image_mlp.VARIANTS,
+        _BACKPROPAGATION,
+        image_mlp.ImageMLP,
     ),
     "scaling_mlp": Family(
         scaling_mlp.ScalingMlp,
