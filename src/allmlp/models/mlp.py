@@ -174,7 +174,7 @@ class MLP(nn.Module):
         >>> import torch
         >>> net = MLP(64, 10, widths=(32,) * 4, block="residual", norm="layer", activation="gelu")
         >>> net(torch.zeros(5, 64)).shape, net.config.count_parameters()
-        (torch.Size([5, 10]), 36074)
+        (torch.Size([5, 10]), 36138)
     """
 
     def __init__(

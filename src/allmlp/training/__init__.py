@@ -2,6 +2,8 @@
 
 from allmlp.training.checkpoint import load_checkpoint as load_checkpoint
 from allmlp.training.checkpoint import save_checkpoint as save_checkpoint
+from allmlp.training.coord_check import CoordCheck as CoordCheck
+from allmlp.training.coord_check import coord_check as coord_check
 from allmlp.training.distillation import Distillation as Distillation
 from allmlp.training.fit import fit as fit
 from allmlp.training.flow_record import FlowRecord as FlowRecord
@@ -19,6 +21,9 @@ from allmlp.training.loop import evaluate as evaluate
 from allmlp.training.moments import carry_moments as carry_moments
 from allmlp.training.muon import MuonAdamW as MuonAdamW
 from allmlp.training.muon import hidden_matrices as hidden_matrices
+from allmlp.training.mup import MupRule as MupRule
+from allmlp.training.mup import mup_groups as mup_groups
+from allmlp.training.mup import mup_rules as mup_rules
 from allmlp.training.optimizers import OPTIMIZERS as OPTIMIZERS
 from allmlp.training.optimizers import build_optimizer as build_optimizer
 from allmlp.training.optimizers import find_optimizer as find_optimizer
@@ -50,6 +55,7 @@ __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
     "Classification",
+    "CoordCheck",
     "Distillation",
     "FlowRecord",
     "FlowReport",
@@ -59,6 +65,7 @@ __all__ = [
     "Lion",
     "Loop",
     "MuonAdamW",
+    "MupRule",
     "NotFiniteError",
     "Plateau",
     "Ranks",
@@ -75,6 +82,7 @@ __all__ = [
     "build_schedule",
     "carry_moments",
     "choose_device",
+    "coord_check",
     "decay_groups",
     "distribute",
     "evaluate",
@@ -88,6 +96,8 @@ __all__ = [
     "listen_for_stop",
     "load_checkpoint",
     "model_state",
+    "mup_groups",
+    "mup_rules",
     "save_checkpoint",
     "warmup_cosine",
 ]
