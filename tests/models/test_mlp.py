@@ -108,7 +108,7 @@ def compile_and_compare(
 @pytest.mark.unhooked
 @pytest.mark.parametrize(
     ("case", "weight_norm"),
-    zip(COVERING, itertools.cycle(["none", "spectral", "weight"]), strict=False),
+    list(zip(COVERING, itertools.cycle(["none", "spectral", "weight"]), strict=False)),
     ids=str,
 )
 def test_traces_without_a_break(case: tuple[str, str, bool, str], weight_norm: str) -> None:

@@ -17,6 +17,7 @@ from torch.utils.hooks import RemovableHandle
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from allmlp.errors import AllmlpError
+from allmlp.layers.activations import Sine, SquaredReLU
 from allmlp.training.flow_record import (
     ActivationFlow,
     FlowRecord,
@@ -36,7 +37,7 @@ _BOUNDS = {
 _UNBOUNDED = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU,
     nn.SiLU, nn.Mish, nn.Softplus, nn.Hardswish, nn.LogSigmoid, nn.Softshrink, nn.Hardshrink,
-    nn.Tanhshrink, nn.Threshold,
+    nn.Tanhshrink, nn.Threshold, Sine, SquaredReLU,
 )  # fmt: skip
 _ACTIVATIONS = (*_UNBOUNDED, *_BOUNDS, nn.Hardtanh)
 # units on axis 1

@@ -9,7 +9,7 @@ from typing import Literal
 from allmlp.errors import listing
 from allmlp.training.flow_record import FlowRecord, LayerFlow
 
-__all__ = ["FlowReport", "Verdict", "depth_ratio", "judge"]
+__all__ = ["FlowReport", "Verdict", "depth_ratio", "judge", "weight_ratios"]
 
 # docs/gradflow.md shows what these are measured against
 VANISHING = 1e-3  # gradient of early over that of late hidden layers; its inverse is exploding
@@ -264,25 +264,33 @@ def _layer_table(record: FlowRecord) -> list[str]:
             _number(layer.output),
             _number(layer.gradient),
             _share(layer.idle),
-            *_of_weights(record, layer.name),
+            *map(_number, weight_ratios(record, layer.name)),
         )
         for layer in record.layers
     ]
     return _table(head, rows)
 
 
-def _of_weights(record: FlowRecord, name: str) -> tuple[str, str]:
-    """Gradient and update over weight, of all parameters in a module together."""
+def weight_ratios(record: FlowRecord, name: str) -> tuple[float | None, float | None]:
+    """Gradient and update over weight, of all parameters in a module together.
+
+    Args:
+        record: of a step.
+        name: of one of its layers.
+
+    Returns:
+        `‖g‖ / ‖w‖` and `‖Δw‖ / ‖w‖`; None for what was not seen, or a weight of zero.
+    """
     prefix = "" if name == "(model)" else f"{name}."
     inside = [p for p in record.parameters if p.name.startswith(prefix)]
     weight = math.hypot(*(p.weight for p in inside))
     gradients = [p.gradient for p in inside if p.gradient is not None]
     updates = [p.update for p in inside if p.update is not None]
     if not weight:
-        return "-", "-"
+        return None, None
     return (
-        _number(math.hypot(*gradients) / weight if gradients else None),
-        _number(math.hypot(*updates) / weight if updates else None),
+        math.hypot(*gradients) / weight if gradients else None,
+        math.hypot(*updates) / weight if updates else None,
     )
 
 
