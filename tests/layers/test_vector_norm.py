@@ -55,3 +55,11 @@ def test_names() -> None:
         vector_norm("layr", 3)
     with pytest.raises(AllmlpError, match="one number is always zero"):
         vector_norm("layer", 1)
+
+
+def test_rms_norm_keeps_its_kernel_under_autocast() -> None:
+    norm, x = vector_norm("rms", 8), torch.randn(5, 8)
+    torch.testing.assert_close(norm(x), nn.RMSNorm(8, eps=1e-5)(x))
+    linear = nn.Linear(8, 8)
+    with torch.autocast("cpu", torch.bfloat16):  # warnings are errors here
+        assert norm(linear(x)).dtype == torch.bfloat16

@@ -21,7 +21,7 @@ from allmlp.zoo import load_model, save_model
 BLOCKS = ("plain", "residual")
 GRID = list(itertools.product(ACTIVATIONS, VECTOR_NORMS, (False, True), BLOCKS))
 # every activation, every norm with either block and with and without gates, and glu with block
-COVERING = [GRID[20 * i + 4 * (i % 5) + (0, 3, 1 + i % 2)[i // 5]] for i in range(len(ACTIVATIONS))]
+COVERING = [GRID[24 * i + 4 * (i % 6) + (0, 3, 1 + i % 2)[i // 6]] for i in range(len(ACTIVATIONS))]
 
 
 def build(activation: str, norm: str, glu: bool, block: str, **options: Any) -> MLP:

@@ -97,9 +97,9 @@ def _log_bars(axes: Axes, values: Sequence[float | None], colour: str) -> None:
     axes.set_yscale("log")
     seen = [(place, value) for place, value in enumerate(values) if value]
     axes.bar([place for place, _ in seen], [value for _, value in seen], color=colour)
-    if seen:  # of equal bars matplotlib sees no range
-        sizes = [value for _, value in seen]
-        axes.set_ylim(min(sizes) / 3, max(sizes) * 3)
+    # of one bar or none matplotlib sees no range
+    sizes = [value for _, value in seen] or [1e-3]
+    axes.set_ylim(min(sizes) / 3, max(sizes) * 3)
     zero = [place for place, value in enumerate(values) if value == 0]
     # on a logarithmic axis nothing stands at zero: a mark at the lower edge
     axes.plot(zero, [0.02] * len(zero), "x", color=_WRONG, transform=axes.get_xaxis_transform())

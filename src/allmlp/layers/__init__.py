@@ -58,6 +58,7 @@ from allmlp.layers.token_linear import TokenLinear as TokenLinear
 from allmlp.layers.vector_norm import VECTOR_NORMS as VECTOR_NORMS
 from allmlp.layers.vector_norm import BatchNorm as BatchNorm
 from allmlp.layers.vector_norm import DyT as DyT
+from allmlp.layers.vector_norm import RMSNorm as RMSNorm
 from allmlp.layers.vector_norm import vector_norm as vector_norm
 
 __all__ = [
@@ -94,6 +95,7 @@ __all__ = [
     "PatchStem",
     "PlainLayer",
     "PolynomialBasis",
+    "RMSNorm",
     "Rational",
     "ReLUBumpBasis",
     "Residual",

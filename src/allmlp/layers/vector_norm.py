@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from allmlp.errors import AllmlpError, check_choice, check_integers
 from allmlp.layers.norm import norm_factory
 
-__all__ = ["VECTOR_NORMS", "BatchNorm", "DyT", "vector_norm"]
+__all__ = ["VECTOR_NORMS", "BatchNorm", "DyT", "RMSNorm", "vector_norm"]
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -42,6 +42,20 @@ class BatchNorm(nn.BatchNorm1d):
                 x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
         return super().forward(x)
+
+
+class RMSNorm(nn.RMSNorm):
+    """`torch.nn.RMSNorm` with its weight in the dtype of its input.
+
+    Under autocast the input comes in bf16 and the weight stays in fp32; torch then warns and leaves
+    its fused kernel.
+
+    Shape:
+        (..., d) -> (..., d); dtype unchanged.
+    """
+
+    def forward(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
+        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
 
 
 class DyT(nn.Module):
@@ -87,7 +101,7 @@ VECTOR_NORMS: dict[str, Callable[[int], nn.Module]] = {
     "none": norm_factory("none"),
     "batch": lambda width: BatchNorm(width, eps=_EPS),
     "layer": norm_factory("layer", eps=_EPS),
-    "rms": lambda width: nn.RMSNorm(width, eps=_EPS),
+    "rms": lambda width: RMSNorm(width, eps=_EPS),
     "dyt": DyT,
     "affine": norm_factory("affine"),
 }
