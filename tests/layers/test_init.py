@@ -124,7 +124,7 @@ def stack(init: object, depth: int = 20) -> list[float]:
     x, found = torch.randn(2000, 784), []
     for place in range(depth):
         layer = nn.Linear(784 if place == 0 else 256, 256, bias=False)
-        init(layer)  # type: ignore[operator]
+        init(layer)
         x = torch.relu(x @ layer.weight.detach().T)
         found.append(float(x.square().mean()))
     return [found[0], found[4], found[19]]

@@ -15,7 +15,7 @@ from allmlp.layers import ACTIVATIONS, VECTOR_NORMS, lipschitz_bound
 from allmlp.models import ClassificationHead, MLPFeatureExtractor, MLPOptions
 from allmlp.models.mlp_config import INITS
 from allmlp.theory import lipschitz_product
-from allmlp.training import decay_groups
+from allmlp.training import decay_groups, hidden_matrices
 from allmlp.zoo import load_model, save_model
 
 BLOCKS = ("plain", "residual")
@@ -364,4 +364,14 @@ def test_wrong_names() -> None:
         ({"branch_init": "zeros"}, "did you mean zero"),
     ):
         with pytest.raises(AllmlpError, match=message):
-            MLP(4, 2, **options)  # type: ignore[arg-type]
+            MLP(4, 2, **options)
+
+
+def test_matrices_between_first_layer_and_head_are_hidden() -> None:
+    plain = MLP(6, 2, (8, 8, 8), weight_norm="weight", norm="layer")
+    blocks = "features.blocks.{}.linear.parametrizations.weight.original1"
+    assert hidden_matrices(plain) == {blocks.format(1), blocks.format(2)}
+    residual = MLP(6, 2, (8,), block="residual", norm="layer")
+    assert hidden_matrices(residual) == {
+        "features.blocks.0.fc1.weight", "features.blocks.0.fc2.weight"
+    }  # fmt: skip
