@@ -8,6 +8,7 @@ from allmlp import training as training
 from allmlp import zoo as zoo
 from allmlp.models import KAN as KAN
 from allmlp.models import MLP as MLP
+from allmlp.models import BilinearMLP as BilinearMLP
 from allmlp.runs.run import load_run as load_run
 from allmlp.runs.train import train as train
 from allmlp.training import fit as fit

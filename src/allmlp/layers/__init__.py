@@ -42,6 +42,7 @@ from allmlp.layers.mlp import Mlp as Mlp
 from allmlp.layers.mlp import TokenMlp as TokenMlp
 from allmlp.layers.mlp_block import PlainLayer as PlainLayer
 from allmlp.layers.mlp_block import ResidualBlock as ResidualBlock
+from allmlp.layers.noise import GaussianNoise as GaussianNoise
 from allmlp.layers.norm import MAP_NORMS as MAP_NORMS
 from allmlp.layers.norm import NORMS as NORMS
 from allmlp.layers.norm import map_norm_factory as map_norm_factory
@@ -84,6 +85,7 @@ __all__ = [
     "Gate",
     "GatedLinear",
     "GatedMlp",
+    "GaussianNoise",
     "KANConv1d",
     "KANConv2d",
     "KANConv3d",

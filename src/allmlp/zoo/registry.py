@@ -13,6 +13,7 @@ from torch import nn
 
 from allmlp.errors import AllmlpError, unknown_name
 from allmlp.models import (
+    bilinear,
     convmixer,
     gmlp,
     image_kan,
@@ -70,6 +71,13 @@ FAMILIES: dict[str, Family] = {
         convmixer.ConvMixer,
     ),
     "gmlp": Family(gmlp.GMLP, gmlp.GMLPConfig, gmlp.VARIANTS, "arXiv:2105.08050", gmlp.GMLP),
+    "bilinear_mlp": Family(
+        bilinear.BilinearMLP,
+        bilinear.BilinearMLPConfig,
+        {},
+        "arXiv:2410.08417",
+        bilinear.BilinearMLP.from_config,
+    ),
     "kan": Family(kan.KAN, KANConfig, {}, "arXiv:2404.19756", kan.KAN.from_config),
     "image_kan": Family(
         image_kan.ImageKAN,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from allmlp.errors import AllmlpError
+from allmlp.zoo.convert.bilinear import BILINEAR_FORMATS
 from allmlp.zoo.convert.convmixer import CONVMIXER_FORMATS
 from allmlp.zoo.convert.efficient_kan import EFFICIENT_KAN
 from allmlp.zoo.convert.fast_kan import FAST_KAN
@@ -26,6 +27,7 @@ CONVERTERS: tuple[Converter, ...] = (
     *SCALING_MLP_FORMATS,
     *RESMLP_FORMATS,
     *GMLP_FORMATS,
+    *BILINEAR_FORMATS,
     *PYKAN_FORMATS,
     EFFICIENT_KAN,
     FAST_KAN,
