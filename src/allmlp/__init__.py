@@ -20,7 +20,17 @@ _HOME: dict[str, str] = {
     "model_info": "allmlp.zoo",
     "train": "allmlp.runs.train",
 }
-_ROOMS: tuple[str, ...] = ("data", "layers", "models", "ops", "runs", "theory", "training", "zoo")
+_ROOMS: tuple[str, ...] = (
+    "data",
+    "interpret",
+    "layers",
+    "models",
+    "ops",
+    "runs",
+    "theory",
+    "training",
+    "zoo",
+)
 
 __all__ = ["__version__", *_HOME, *_ROOMS]
 

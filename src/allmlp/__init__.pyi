@@ -1,4 +1,5 @@
 from allmlp import data as data
+from allmlp import interpret as interpret
 from allmlp import layers as layers
 from allmlp import models as models
 from allmlp import ops as ops
