@@ -60,6 +60,8 @@ COSTS = {
     "kan": (457_344, 451_584, 457_344),
     # closed form: 784d + 2d + d² + 2d + dk + k; the linear layers have no bias beside batch norm
     "mlp": (670_730, 665_600, 668_672),
+    # closed form: 2h(p² + 1) + hK
+    "bilinear": (404_480, 401_920, 403_968),
 }
 # what a test may allocate and run forward in a second
 SMALL = [name for name in COSTS if COSTS[name][0] < 7e6]

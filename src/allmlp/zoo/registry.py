@@ -16,6 +16,7 @@ from allmlp.models import (
     bilinear,
     convmixer,
     gmlp,
+    image_bilinear,
     image_kan,
     image_mlp,
     kan,
@@ -77,6 +78,13 @@ FAMILIES: dict[str, Family] = {
         {},
         "arXiv:2410.08417",
         bilinear.BilinearMLP.from_config,
+    ),
+    "image_bilinear": Family(
+        image_bilinear.ImageBilinear,
+        image_bilinear.ImageBilinearConfig,
+        image_bilinear.VARIANTS,
+        "arXiv:2410.08417",
+        image_bilinear.ImageBilinear,
     ),
     "kan": Family(kan.KAN, KANConfig, {}, "arXiv:2404.19756", kan.KAN.from_config),
     "image_kan": Family(
