@@ -236,7 +236,7 @@ def test_swapped_and_rescaled_factors_change_nothing(name: str) -> None:
         block.left.load_state_dict(model.blocks[0].right.state_dict())
         block.right.load_state_dict(model.blocks[0].left.state_dict())
         if name in NO_BIAS:  # W s, V t, P / (s t)
-            s, t = torch.rand(2, block.out_features, dtype=torch.float64) + 0.5
+            s, t = torch.rand(2, model.config.hidden, dtype=torch.float64) + 0.5
             block.left.weight.mul_(s[:, None])
             block.right.weight.mul_(-t[:, None])
             other.head.weight.div_(-(s * t))

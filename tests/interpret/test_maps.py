@@ -1,0 +1,169 @@
+"""Maps of what models look at: exact where it can be exact."""
+
+import pytest
+import torch
+from torch import nn
+
+import allmlp
+from allmlp import BilinearMLP
+from allmlp.errors import AllmlpError
+from allmlp.interpret import (
+    affine_map,
+    area_share,
+    effective_receptive_field,
+    integrated_gradients,
+    occlusion,
+    token_maps,
+)
+from allmlp.layers import TokenMlp
+
+
+def test_token_maps_are_what_the_units_do() -> None:
+    model = allmlp.create_model("mixer_digits", img_size=(8, 12))
+    maps = token_maps(model)
+    assert list(maps) == [f"blocks.{i}.token_mlp" for i in range(model.config.depth)]
+    layer, found = model.get_submodule("blocks.1.token_mlp"), maps["blocks.1.token_mlp"]
+    assert found.writes is not None
+    assert found.reads.shape == found.writes.shape == (model.config.token_hidden, 4, 6)
+    # unit 5 answers a token at row 2, column 3 by that weight, and writes by the other
+    x = torch.zeros(1, 24, 1)
+    x[0, 2 * 6 + 3] = 1
+    answer = layer.fc1(x.mT)[0, 0] - layer.fc1.bias
+    assert answer[5].item() == pytest.approx(found.reads[5, 2, 3].item(), rel=1e-4, abs=1e-7)
+    unit = torch.zeros(layer.fc1.out_features)
+    unit[5] = 1
+    written = layer.fc2(unit) - layer.fc2.bias
+    torch.testing.assert_close(written.unflatten(0, (4, 6)), found.writes[5], rtol=1e-4, atol=1e-7)
+    linear = allmlp.create_model("resmlp_s12", img_size=32, depth=1, width=8)
+    (found,) = token_maps(linear).values()
+    assert found.writes is None
+    assert torch.equal(found.reads.flatten(1), linear.get_parameter("blocks.0.token_linear.weight"))
+    with pytest.raises(AllmlpError, match="a ConvMixer has no token MLP"):
+        token_maps(allmlp.create_model("convmixer_256_8"))
+
+
+def test_linear_parts_compose_exactly() -> None:
+    first, second = nn.Linear(6, 5).double(), nn.Conv1d(1, 2, 3).double()
+
+    def both(x: torch.Tensor) -> torch.Tensor:
+        return second(first(x)[:, None])
+
+    found = affine_map(both, (6,))
+    assert found.output_shape == (2, 3)
+    x = torch.randn(9, 6, dtype=torch.float64)
+    torch.testing.assert_close(found(x), both(x), rtol=1e-12, atol=1e-12)
+    composed = affine_map(lambda z: second(z[:, None]), (5,)).after(affine_map(first, (6,)))
+    torch.testing.assert_close(composed.weight, found.weight, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(composed.bias, found.bias, rtol=1e-12, atol=1e-12)
+
+
+def test_more_inputs_than_one_chunk() -> None:
+    linear = nn.Linear(600, 2).double()
+    torch.testing.assert_close(affine_map(linear, (600,)).weight, linear.weight.detach())
+
+
+def test_what_is_not_affine_is_refused() -> None:
+    for module in (TokenMlp(4, 3), BilinearMLP(4, 2, hidden=3)):
+        shape = (4, 2) if isinstance(module, TokenMlp) else (4,)
+        with pytest.raises(AllmlpError, match="not affine: at random inputs its matrix is off by"):
+            affine_map(module.double(), shape)
+    with pytest.raises(AllmlpError, match=r"does not take .*convert a copy .* with \.double\(\)"):
+        affine_map(nn.Linear(3, 3), (3,))
+    one = affine_map(nn.Linear(3, 2).double(), (3,))
+    with pytest.raises(AllmlpError, match=r"the first gives \(2,\), the second takes \(3,\)"):
+        one.after(one)
+
+
+def test_receptive_field_of_convolutions_is_their_reach() -> None:
+    model = allmlp.create_model("convmixer_256_8", width=8, depth=2, img_size=32)
+    config = model.config
+    field = effective_receptive_field(model.double(), torch.randn(4, 3, 32, 32).double(), block=0)
+    assert field.max() == 1
+    seen = field.nonzero()
+    # one depthwise convolution over patches, around the place in the middle
+    reach, patch = config.kernel_size // 2, config.patch_size
+    middle = 32 // patch // 2
+    assert seen.amin(0).tolist() == [(middle - reach) * patch] * 2
+    assert seen.amax(0).tolist() == [(middle + reach + 1) * patch - 1] * 2
+
+
+def test_receptive_field_leaves_the_model_as_it_is() -> None:
+    model = allmlp.create_model("mixer_digits")
+    model.get_submodule("blocks.0").eval()
+    modes = [m.training for m in model.modules()]
+    images = torch.randn(2, 1, 8, 8)
+    one, two = (effective_receptive_field(model, images, place=p) for p in ((0, 0), (3, 3)))
+    assert not torch.equal(one, two)
+    assert [m.training for m in model.modules()] == modes
+    assert all(p.grad is None for p in model.parameters())
+    assert images.grad is None
+    with pytest.raises(AllmlpError, match=r"map has 4x4 places, got \(4, 0\)"):
+        effective_receptive_field(model, images, place=(4, 0))
+
+
+def test_area_share() -> None:
+    field = torch.zeros(10, 10)
+    field[0, :5] = 1
+    assert area_share(field, 0.5) == 0.03
+    assert area_share(field, 1.0) == 0.05
+    with pytest.raises(AllmlpError, match=r"share in \(0, 1\], got 0"):
+        area_share(field, 0.0)
+
+
+def test_integrated_gradients_of_a_polynomial_are_exact() -> None:
+    model = BilinearMLP(6, 3, hidden=5, depth=2, bias=True, input_noise=1.0).double()
+    x, start = torch.randn(2, 4, 6, dtype=torch.float64)
+    target = torch.tensor([0, 2, 1, 1])
+    # the gradient along the path has degree 3: two nodes are exact
+    two = integrated_gradients(model, x, target, baseline=start, steps=2)
+    many = integrated_gradients(model, x, target, baseline=start, steps=20)
+    torch.testing.assert_close(two.values, many.values, rtol=1e-10, atol=1e-12)
+    assert two.gap.abs().max() < 1e-12
+    change = (model.eval()(x) - model(start)).gather(1, target[:, None])[:, 0]
+    torch.testing.assert_close(two.values.sum(1), change.detach(), rtol=1e-10, atol=1e-12)
+    one = integrated_gradients(model, x, target, baseline=start, steps=1)
+    assert one.gap.abs().max() > 1e-3
+
+
+def test_integrated_gradients_of_a_linear_model() -> None:
+    model = nn.Linear(5, 2)
+    x = torch.randn(3, 5)
+    found = integrated_gradients(model, x, 1, steps=3)
+    torch.testing.assert_close(found.values, (x * model.weight[1]).detach())
+    assert all(p.grad is None for p in model.parameters())
+    with pytest.raises(AllmlpError, match="has 2 outputs, there is no output 2"):
+        integrated_gradients(model, x, 2)
+    with pytest.raises(AllmlpError, match="there is no output -1"):
+        integrated_gradients(model, x, torch.tensor([0, -1, 1]))
+
+
+def test_occlusion_of_a_linear_model_is_its_terms() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(2 * 6 * 7, 3))
+    images = torch.randn(4, 2, 6, 7)
+    target = torch.tensor([0, 1, 2, 2])
+    weight = model.get_parameter("1.weight")
+    terms = (weight[target].unflatten(1, (2, 6, 7)) * images).sum(1).detach()
+    torch.testing.assert_close(
+        occlusion(model, images, target, size=1), terms, rtol=1e-4, atol=1e-5
+    )
+    # squares of 4 by strides of 4 overlap at the border of 6x7: [0, 4) and [2, 6), [0, 4), [3, 7)
+    found = occlusion(model, images, target, size=4, stride=4)
+    blocks = [[terms[:, r : r + 4, c : c + 4].sum((1, 2)) for c in (0, 3)] for r in (0, 2)]
+    torch.testing.assert_close(found[:, 0, 0], blocks[0][0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        found[:, 3, 3],
+        (blocks[0][0] + blocks[0][1] + blocks[1][0] + blocks[1][1]) / 4,
+        rtol=1e-4,
+        atol=1e-5,
+    )
+    assert not occlusion(model, torch.zeros(1, 2, 6, 7), 0, size=3, fill=0.0).any()
+    with pytest.raises(AllmlpError, match="square of 8 pixels does not fit into 6x7"):
+        occlusion(model, images, 0, size=8)
+
+
+def test_occlusion_with_gaps_leaves_them_at_zero() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(25, 1))
+    found = occlusion(model, torch.randn(1, 1, 5, 5), 0, size=1, stride=2)
+    assert found[0, ::2, ::2].all()
+    assert not found[0, 1::2].any()
+    assert not found[0, :, 1::2].any()
