@@ -42,7 +42,7 @@ RECIPE = {"lr": 1e-3, "weight_decay": 1.0, "batch_size": 512, "schedule": "cosin
 # hidden units that give a ReLU network of one hidden layer as many weights
 RELU = round((2 * HIDDEN * 784 + 10 * HIDDEN - 10) / (784 + 10 + 1))
 # noise and decay are the recipe's; "plain" has neither
-MODELS = ("bilinear", "bilinear, plain", "linear", "relu", "relu, plain")
+MODELS = ("bilinear", "bilinear, plain", "linear", "linear, plain", "relu", "relu, plain")
 RANKS = (*range(11), 12, 14, 16, 18, 20, 25, 30)
 STRENGTHS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 TARGET = 3
@@ -52,7 +52,7 @@ def build(name: str, noise: float) -> nn.Module:
     if name.startswith("relu"):
         layers = [nn.Linear(784, RELU), nn.ReLU(), nn.Linear(RELU, 10)]
         return nn.Sequential(GaussianNoise(noise), *layers)
-    if name == "linear":
+    if name.startswith("linear"):
         return nn.Sequential(GaussianNoise(noise), nn.Linear(784, 10))
     return allmlp.BilinearMLP(784, 10, hidden=HIDDEN, input_noise=noise)
 

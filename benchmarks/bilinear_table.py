@@ -32,7 +32,7 @@ from allmlp.runs.config import DataConfig
 from allmlp.runs.images import prepare_images
 
 RESULTS = Path(__file__).parent / "results"
-LEARNING_RATES = (5e-4, 1e-3, 3e-3)
+LEARNING_RATES = (1e-3, 3e-3, 1e-2)
 SETTINGS: dict[str, dict[str, Any]] = {
     "digits": {"img_size": 8, "in_chans": 1, "hidden": 128, "batch_size": 128, "epochs": 60},
     "mnist": {"img_size": 28, "in_chans": 1, "hidden": 256, "batch_size": 512, "epochs": 10},
