@@ -1,6 +1,6 @@
 """A Mixer whose channel MLPs are bilinear: every block decomposed, and checked against its forward.
 
-python examples/31_bilinear_mixer.py
+python examples/41_bilinear_mixer.py
 """
 
 import argparse

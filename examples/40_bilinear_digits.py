@@ -1,8 +1,8 @@
 """Train a bilinear MLP, and read from its weights alone what it looks for.
 
-python examples/30_bilinear_digits.py                   # scikit-learn's 8x8 digits, seconds
-python examples/30_bilinear_digits.py mnist_png.zip --size 28 --epochs 20
-python examples/30_bilinear_digits.py --picture features.png
+python examples/40_bilinear_digits.py                   # scikit-learn's 8x8 digits, seconds
+python examples/40_bilinear_digits.py mnist_png.zip --size 28 --epochs 20
+python examples/40_bilinear_digits.py --picture features.png
 """
 
 import argparse

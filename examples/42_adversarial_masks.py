@@ -1,6 +1,6 @@
 """Attack a bilinear network without looking at a single image: masks read off its weights.
 
-python examples/32_adversarial_masks.py
+python examples/42_adversarial_masks.py
 """
 
 import torch
