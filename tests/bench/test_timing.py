@@ -20,6 +20,11 @@ def test_the_slower_is_slower() -> None:
     assert times["slow"].min >= 0.01 > times["fast"].median
 
 
+def test_the_time_of_others_can_be_left_out() -> None:
+    times = take_turns({"asleep": lambda: time.sleep(0.02)}, rounds=3, clock=time.process_time)
+    assert times["asleep"].median < 0.01
+
+
 def test_min_and_median() -> None:
     timing = Timing((3.0, 1.0, 2.0, 9.0))
     assert (timing.min, timing.median) == (1.0, 2.5)

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allmlp.errors import check_integers
+from allmlp.layers.hooks import is_hooked
 from allmlp.ops import linear_gelu, mix_tokens
 
 __all__ = ["Mlp", "TokenMlp", "linear_activation"]
@@ -92,11 +93,7 @@ def linear_activation(
 ) -> Float[Tensor, "*b m"]:
     """`activation(linear(x))`, in one pass where it is a GELU and nobody looks in between."""
     # a hook on either part wants to see what passes between them
-    watched = _hooked(linear, activation)
+    watched = is_hooked(linear, activation)
     if isinstance(activation, nn.GELU) and linear.bias is not None and not watched:
         return linear_gelu(x, linear.weight, linear.bias, activation.approximate)
     return activation(linear(x))
-
-
-def _hooked(*modules: nn.Module) -> bool:
-    return any(module._forward_hooks or module._forward_pre_hooks for module in modules)

@@ -17,6 +17,7 @@ from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
 from allmlp.layers.block_stack import run_blocks, run_blocks_keeping, show_tokens
 from allmlp.layers.drop_path import SCHEDULES, DropPath, drop_path_rates
 from allmlp.layers.head import make_zero_head, zero_head_
+from allmlp.layers.hooks import is_hooked
 from allmlp.layers.init import init_lecun_, init_xavier_
 from allmlp.layers.norm import NORMS, norm_factory
 from allmlp.layers.patch_embed import STEMS
@@ -24,6 +25,7 @@ from allmlp.layers.patch_stem import PatchStem, check_patches
 from allmlp.layers.residual import RESIDUALS, check_residual
 from allmlp.layers.token_linear import TokenLinear
 from allmlp.models.contract import VisionModel
+from allmlp.ops.linear import linear_gelu
 from allmlp.ops.resize import interpolate_token_map, tile_counts, tile_token_map
 
 __all__ = ["GMLP", "VARIANTS", "GMLPBlock", "GMLPConfig", "SpatialGate"]
@@ -104,7 +106,7 @@ class SpatialGate(nn.Module):
         norm: from e / 2 channels to a norm over them.
 
     Shape:
-        (b, n, e) -> (b, n, e / 2); dtype unchanged.
+        u, v (b, n, e / 2) -> (b, n, e / 2); dtype unchanged.
     """
 
     def __init__(
@@ -115,8 +117,9 @@ class SpatialGate(nn.Module):
         self.token_linear = TokenLinear(num_tokens)
         self.init_weights()
 
-    def forward(self, x: Float[Tensor, "b n e"]) -> Float[Tensor, "b n half"]:
-        u, v = x.chunk(2, dim=-1)
+    def forward(
+        self, u: Float[Tensor, "b n half"], v: Float[Tensor, "b n half"]
+    ) -> Float[Tensor, "b n half"]:
         return u * self.token_linear(self.norm(v))
 
     def init_weights(self) -> None:
@@ -131,7 +134,7 @@ class GMLPBlock(nn.Module):
     Args:
         width: d.
         hidden: e.
-        gate: (b, n, e) -> (b, n, e / 2), mixes tokens.
+        gate: two halves (b, n, e / 2) -> (b, n, e / 2), mixes tokens.
         norm: from the width to a norm over channels.
         residual: from the width to what joins stream and branch.
         drop_path_rate: probability that a sample skips the branch, in [0, 1).
@@ -160,8 +163,19 @@ class GMLPBlock(nn.Module):
         self.drop_path = DropPath(drop_path_rate)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        hidden = self.activation(self.fc1(self.norm(x)))
-        return self.residual(x, self.drop_path(self.fc2(self.gate(hidden))))
+        return self.residual(x, self.drop_path(self.fc2(self.gate(*self._halves(self.norm(x))))))
+
+    def _halves(self, x: Float[Tensor, "b n d"]) -> tuple[Tensor, ...]:
+        """`gelu(fc1(x))`, cut in two."""
+        if is_hooked(self.fc1, self.activation):
+            return self.activation(self.fc1(x)).chunk(2, dim=-1)
+        # two products: halves of one would be views with gaps, which the norm copies and whose
+        # gradients are put together in the backward pass
+        weights, biases = self.fc1.weight.chunk(2), self.fc1.bias.chunk(2)
+        return tuple(
+            linear_gelu(x, weight, bias, self.activation.approximate)
+            for weight, bias in zip(weights, biases, strict=True)
+        )
 
 
 class GMLP(VisionModel):
