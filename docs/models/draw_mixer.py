@@ -61,10 +61,10 @@ def skip(axes: plt.Axes, x: float, start: float, end: float) -> None:
 def column(
     axes: plt.Axes, x: float, steps: list[tuple[str, str]], top: float, width: float
 ) -> list[float]:
-    """Boxes from top to bottom with arrows between; a sum is narrow. Returns their heights."""
+    """Boxes from top to bottom with arrows between; signs are narrow. Returns their heights."""
     heights = [top - 1.0 * i for i in range(len(steps))]
     for y, (text, colour) in zip(heights, steps, strict=True):
-        box(axes, x, y, text, colour, 0.62 if text == "+" else width)
+        box(axes, x, y, text, colour, 0.62 if len(text) == 1 else width)
     for above, below in pairwise(heights):
         arrow(axes, (x, above - 0.33), (x, below + 0.33), "arc3")
     return heights

@@ -26,7 +26,7 @@ class Affine(nn.Module):
     Raises:
         AllmlpError: `width` is no positive integer.
 
-    Source: Touvron et al. 2021, arXiv:2105.03404, eq. 1.
+    Source: Touvron et al. 2021 (ResMLP), arXiv:2105.03404.
 
     Example:
         >>> Affine(2)(torch.ones(1, 2)).tolist()
@@ -63,7 +63,7 @@ class LayerScale(nn.Module):
     Raises:
         AllmlpError: `width` is no positive integer.
 
-    Source: Touvron et al. 2021 (CaiT), arXiv:2103.17239, §2.
+    Source: Touvron et al. 2021 (CaiT), arXiv:2103.17239.
 
     Example:
         >>> LayerScale(2, start=0.1)(torch.ones(1, 2), torch.ones(1, 2)).tolist()

@@ -1,6 +1,6 @@
 """gMLP: one branch per block, in which half the channels gate the other half across tokens.
 
-Paper: Liu et al. 2021, arXiv:2105.08050, figure 1 and tables 1 and 7. No code was published.
+Paper: Liu et al. 2021, arXiv:2105.08050, tables 1 and 7. No code was published.
 Reference: timm, mlp_mixer.py (`SpatialGatingBlock`), whose public weights these names load.
 DIFF: timm's biases of std 1e-6 start at zero here.
 Axes: b batch, c image channels, h w pixels, n tokens, d width, e hidden ("d_ffn"), k classes.
@@ -98,7 +98,7 @@ class GMLPConfig:
 class SpatialGate(nn.Module):
     """`u * (W LN(v) + b)`: u the first half of the channels, v the second, W over tokens.
 
-    Starts as u: W nearly zero, b one (paper, §2.1).
+    Starts as u: W nearly zero, b one, as in the paper.
 
     Args:
         num_tokens: n, fixed by the weights.
@@ -129,7 +129,7 @@ class SpatialGate(nn.Module):
 
 
 class GMLPBlock(nn.Module):
-    """`x + fc2(gate(gelu(fc1(norm(x)))))` (paper, figure 1).
+    """`x + fc2(gate(gelu(fc1(norm(x)))))`.
 
     Args:
         width: d.

@@ -1,9 +1,9 @@
 """ResMLP: one linear map mixes tokens, an MLP mixes channels; scales instead of norms.
 
-Paper: Touvron et al. 2021, arXiv:2105.03404, figure 1 and algorithm 1.
+Paper: Touvron et al. 2021, arXiv:2105.03404, algorithm 1 and tables 1 and 3.
 Reference: facebookresearch/deit, resmlp_models.py.
-DIFF: after a branch stands a scale alone, as in algorithm 1 and the reference; equations 2 and 3
-    write a whole Aff.
+DIFF: after a branch stands a scale alone, as in algorithm 1 and the reference; the paper's
+    equations write a whole Aff.
 DIFF: kept residual branches are divided by 1 - rate; the head starts at zero (the reference: normal
     of std 0.02).
 Axes: b batch, c image channels, h w pixels, n tokens, d width, k classes.
@@ -175,7 +175,10 @@ class ResMLPBlock(nn.Module):
 class ClassMlpLayer(nn.Module):
     """A class token reads itself and all patches by one linear map, then passes an MLP.
 
-    The patches stay as they are: CaiT's class attention with the attention replaced (paper, §3.3).
+    The patches stay as they are: CaiT's class attention with a linear map for the attention. The
+    paper describes this in words and no code was published: that one Aff serves class token and
+    patches, and that the class token comes first, is our reading, with the paper's number of
+    parameters.
 
     Args:
         num_tokens: n, patches.
