@@ -7,8 +7,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from allmlp.errors import AllmlpError
 from allmlp.models.contract import VisionModel
 from allmlp.zoo import create_model, list_models, model_info
+from allmlp.zoo.registry import family_of, name_of
 
 # parameters with head, without head, and MACs at the named input size
 COSTS = {
@@ -154,3 +156,36 @@ def test_exports(model: VisionModel) -> None:
     images = batch(model, 2)
     program = torch.export.export(model, (images,))
     torch.testing.assert_close(program.module()(images), model(images), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.unhooked
+@pytest.mark.parametrize("name", [name for name in SMALL if COSTS[name][0] < 2e6])
+def test_compiles_whole(name: str) -> None:
+    # traced forward and backward without a break; code generation is torch's own business
+    torch.compiler.reset()
+    model = create_model(name)
+    nn.init.normal_(next(model.get_classifier().parameters()), std=0.02)
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    images = batch(model, 2)
+    found = compiled(images)
+    found.square().mean().backward()
+    assert all(p.grad is not None for p in model.parameters())
+    torch.testing.assert_close(found, model(images), rtol=1e-4, atol=1e-5)
+
+
+def test_images_of_another_size_are_answered(model: VisionModel) -> None:
+    height, width = model.config.img_size
+    images = torch.randn(2, model.config.in_chans, height + 1, width)
+    with pytest.raises(AllmlpError, match="build it with img_size|divisible by patch_size"):
+        model(images)
+
+
+def test_damaged_and_foreign_files_are_answered(model: VisionModel, tmp_path: Path) -> None:
+    name = name_of(family_of(model), model.config)
+    whole, cut, foreign = (tmp_path / f"{kind}.safetensors" for kind in ("whole", "cut", "foreign"))
+    save_file(model.state_dict(), whole)
+    cut.write_bytes(whole.read_bytes()[:-100])
+    save_file({"encoder.weight": torch.zeros(3, 3)}, foreign)
+    for path, words in ((cut, cut.name), (foreign, r"no known network has these 1 tensors")):
+        with pytest.raises(AllmlpError, match=words):
+            create_model(name, pretrained=path)
