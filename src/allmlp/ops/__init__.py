@@ -9,21 +9,29 @@ from allmlp.ops.polynomial import polynomials as polynomials
 from allmlp.ops.radial import bumps as bumps
 from allmlp.ops.rational import rational_function as rational_function
 from allmlp.ops.relu_kan import relu_bumps as relu_bumps
+from allmlp.ops.shift import ShiftPattern as ShiftPattern
+from allmlp.ops.shift import cyclic_pattern as cyclic_pattern
+from allmlp.ops.shift import make_pattern as make_pattern
+from allmlp.ops.shift import shift_channels as shift_channels
 from allmlp.ops.symbolic import SymbolicFunction as SymbolicFunction
 from allmlp.ops.tokens import mix_tokens as mix_tokens
 from allmlp.ops.values import basis_values as basis_values
 
 __all__ = [
     "Expansion",
+    "ShiftPattern",
     "SymbolicFunction",
     "basis_linear",
     "basis_values",
     "bspline_basis",
     "bumps",
+    "cyclic_pattern",
     "harmonics",
     "linear_gelu",
+    "make_pattern",
     "mix_tokens",
     "polynomials",
     "rational_function",
     "relu_bumps",
+    "shift_channels",
 ]
