@@ -34,6 +34,16 @@ def test_a_hook_sees_what_passes_between_the_parts_at_inference() -> None:
     torch.testing.assert_close(observed, mlp.fc2(seen[1]))
 
 
+def test_a_counter_that_watches_all_modules_sees_the_last_layer() -> None:
+    mlp, seen = Mlp(3, 4), []
+    watch = torch.nn.modules.module.register_module_forward_hook(
+        lambda module, _inputs, _output: seen.append(module)
+    )
+    with torch.no_grad(), watch:
+        mlp(torch.randn(2, 3))
+    assert seen == [mlp.fc1, mlp.activation, mlp.dropout, mlp.fc2, mlp.dropout, mlp]
+
+
 def test_inference_equals_training_arithmetic() -> None:
     mlp = Mlp(16, 64, activation=nn.GELU("tanh"))
     x = torch.randn(9, 16)

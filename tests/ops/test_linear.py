@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from allmlp.ops import linear_gelu
+from allmlp.ops import linear, linear_gelu
 
 
 @pytest.mark.parametrize("approximate", ["tanh", "none"])
@@ -19,6 +19,26 @@ def test_inference_equals_torch(
     # bf16: one kernel rounds once, two kernels twice
     tolerance = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 3e-2}[dtype]
     torch.testing.assert_close(fused, reference, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("with_bias", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(7,), (3, 7), (2, 3, 7), (0, 7)])
+def test_plain_product_at_inference(
+    with_bias: bool, dtype: torch.dtype, shape: tuple[int, ...]
+) -> None:
+    x, weight, bias = (torch.randn(*s).to(dtype) for s in (shape, (5, 7), (5,)))
+    given = bias if with_bias else None
+    with torch.inference_mode():
+        found = linear(x, weight, given)
+    tolerance = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 3e-2}[dtype]
+    torch.testing.assert_close(found, F.linear(x, weight, given), rtol=tolerance, atol=tolerance)
+
+
+def test_a_bias_alone_may_learn() -> None:
+    x, weight, bias = torch.randn(3, 4), torch.randn(5, 4), torch.randn(5, requires_grad=True)
+    assert linear(x, weight, bias).requires_grad
+    assert linear_gelu(x, weight, bias, "tanh").requires_grad
 
 
 def test_autocast_inference_returns_autocasts_dtype() -> None:

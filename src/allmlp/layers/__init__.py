@@ -25,6 +25,7 @@ from allmlp.layers.global_basis import FourierBasis as FourierBasis
 from allmlp.layers.global_basis import PolynomialBasis as PolynomialBasis
 from allmlp.layers.grkan import GRKAN as GRKAN
 from allmlp.layers.grkan import Rational as Rational
+from allmlp.layers.hooked import hooked as hooked
 from allmlp.layers.init import SCHEMES as SCHEMES
 from allmlp.layers.init import activation_gain as activation_gain
 from allmlp.layers.init import init_linear_ as init_linear_
@@ -111,6 +112,7 @@ __all__ = [
     "adapt_layer",
     "drop_path_rates",
     "dropout_before_batch_norm",
+    "hooked",
     "init_linear_",
     "init_siren_",
     "lipschitz_bound",

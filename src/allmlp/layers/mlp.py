@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allmlp.errors import check_integers
-from allmlp.layers.hooks import is_hooked
-from allmlp.ops import linear_gelu, mix_tokens
+from allmlp.layers.hooked import hooked
+from allmlp.ops import linear, linear_gelu, mix_tokens
 
 __all__ = ["Mlp", "TokenMlp", "linear_activation"]
 
@@ -45,8 +45,10 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(hidden, in_features)
 
     def forward(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
-        hidden = linear_activation(x, self.fc1, self.activation)
-        return self.dropout(self.fc2(self.dropout(hidden)))
+        hidden = self.dropout(linear_activation(x, self.fc1, self.activation))
+        if hooked(self.fc2):
+            return self.dropout(self.fc2(hidden))
+        return self.dropout(linear(hidden, self.fc2.weight, self.fc2.bias))
 
 
 class TokenMlp(nn.Module):
@@ -89,11 +91,11 @@ class TokenMlp(nn.Module):
 
 
 def linear_activation(
-    x: Float[Tensor, "*b d"], linear: nn.Linear, activation: nn.Module
+    x: Float[Tensor, "*b d"], layer: nn.Linear, activation: nn.Module
 ) -> Float[Tensor, "*b m"]:
-    """`activation(linear(x))`, in one pass where it is a GELU and nobody looks in between."""
+    """`activation(layer(x))`, in one pass where it is a GELU and nobody looks in between."""
     # a hook on either part wants to see what passes between them
-    watched = is_hooked(linear, activation)
-    if isinstance(activation, nn.GELU) and linear.bias is not None and not watched:
-        return linear_gelu(x, linear.weight, linear.bias, activation.approximate)
-    return activation(linear(x))
+    watched = hooked(layer, activation)
+    if isinstance(activation, nn.GELU) and layer.bias is not None and not watched:
+        return linear_gelu(x, layer.weight, layer.bias, activation.approximate)
+    return activation(layer(x))

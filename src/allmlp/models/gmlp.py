@@ -17,7 +17,7 @@ from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
 from allmlp.layers.block_stack import run_blocks, run_blocks_keeping, show_tokens
 from allmlp.layers.drop_path import SCHEDULES, DropPath, drop_path_rates
 from allmlp.layers.head import make_zero_head, zero_head_
-from allmlp.layers.hooks import is_hooked
+from allmlp.layers.hooked import hooked
 from allmlp.layers.init import init_lecun_, init_xavier_
 from allmlp.layers.norm import NORMS, norm_factory
 from allmlp.layers.patch_embed import STEMS
@@ -167,7 +167,7 @@ class GMLPBlock(nn.Module):
 
     def _halves(self, x: Float[Tensor, "b n d"]) -> tuple[Tensor, ...]:
         """`gelu(fc1(x))`, cut in two."""
-        if is_hooked(self.fc1, self.activation):
+        if hooked(self.fc1, self.activation):
             return self.activation(self.fc1(x)).chunk(2, dim=-1)
         # two products: halves of one would be views with gaps, which the norm copies and whose
         # gradients are put together in the backward pass

@@ -4,6 +4,7 @@ from allmlp.ops.bspline import bspline_basis as bspline_basis
 from allmlp.ops.contraction import basis_linear as basis_linear
 from allmlp.ops.expansion import Expansion as Expansion
 from allmlp.ops.fourier import harmonics as harmonics
+from allmlp.ops.linear import linear as linear
 from allmlp.ops.linear import linear_gelu as linear_gelu
 from allmlp.ops.polynomial import polynomials as polynomials
 from allmlp.ops.radial import bumps as bumps
@@ -27,6 +28,7 @@ __all__ = [
     "bumps",
     "cyclic_pattern",
     "harmonics",
+    "linear",
     "linear_gelu",
     "make_pattern",
     "mix_tokens",

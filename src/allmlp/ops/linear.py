@@ -1,4 +1,4 @@
-"""A linear map and its GELU in one pass over memory, where the CPU library offers that.
+"""A linear map, alone or with its GELU in one pass over memory, by the fastest CPU library.
 
 Axes: b any leading axes, n in, m out.
 """
@@ -8,9 +8,33 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["GELUS", "linear_gelu"]
+__all__ = ["GELUS", "linear", "linear_gelu"]
 
 GELUS = ("tanh", "none")  # torch's names: the tanh approximation, and the exact erf form
+
+
+def linear(
+    x: Float[Tensor, "*b n"],
+    weight: Float[Tensor, "m n"],
+    bias: Float[Tensor, " m"] | None = None,
+) -> Float[Tensor, "*b m"]:
+    """`x @ weight.T + bias`.
+
+    Eager inference on a CPU goes through oneDNN, whose products of many rows with few columns take
+    0.7 to 0.95 of the time of torch's own (MKL); never more in any shape of these networks.
+    Everything else is `F.linear`. The two agree to rounding.
+
+    Args:
+        x: inputs.
+        weight: as in `torch.nn.Linear(n, m)`.
+        bias: one number for every output.
+
+    Shape:
+        (..., n) -> (..., m); output dtype = input dtype (autocast's dtype under autocast).
+    """
+    if not _onednn_serves(x, weight, bias):
+        return F.linear(x, weight, bias)
+    return _onednn(x, weight, bias, "none", "")
 
 
 def linear_gelu(
@@ -34,19 +58,27 @@ def linear_gelu(
     Shape:
         (..., n) -> (..., m); output dtype = input dtype (autocast's dtype under autocast).
     """
-    if not _onednn_serves(x, weight):
+    if not _onednn_serves(x, weight, bias):
         return F.gelu(F.linear(x, weight, bias), approximate=approximate)
+    return _onednn(x, weight, bias, "gelu", approximate)
+
+
+def _onednn(
+    x: Tensor, weight: Tensor, bias: Tensor | None, activation: str, approximate: str
+) -> Tensor:
     if torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")
-        x, weight, bias = x.to(dtype), weight.to(dtype), bias.to(dtype)
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "gelu", [], approximate)
+        x, weight = x.to(dtype), weight.to(dtype)
+        bias = None if bias is None else bias.to(dtype)
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], approximate)
 
 
-def _onednn_serves(x: Tensor, weight: Tensor) -> bool:
+def _onednn_serves(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    learned = x.requires_grad or weight.requires_grad or (bias is not None and bias.requires_grad)
     return (
         x.device.type == "cpu"
         and not torch.compiler.is_compiling()
-        and not (torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad))
+        and not (torch.is_grad_enabled() and learned)
         and torch.backends.mkldnn.is_available()
         and x.dtype == weight.dtype
         and x.dtype in (torch.float32, torch.bfloat16)
