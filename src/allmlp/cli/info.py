@@ -18,6 +18,8 @@ def info(model: str, /) -> None:
     found = model_info(model)
     channels, height, width = found.input_shape
     print(f"{found.name}  ({found.family}, {found.paper})")
+    if found.experimental:
+        print("  experimental: the sizes were inferred and could not be verified")
     print(f"  parameters  {found.parameters:,}")
     print(f"              {found.parameters_without_head:,} without the head")
     print(f"  MACs        {found.macs:,} for one image")

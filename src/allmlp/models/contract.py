@@ -24,9 +24,12 @@ class VisionModel(nn.Module, ABC):
             (`reduction`) and its submodule (`module`).
         RESIZES: the methods that `resize_config` knows, where weights depend on the image size and
             can move to another.
+        FRESH: beginnings of the names of parts that a config may ask for and weights made with
+            another lack; they then start fresh, as the head does with other classes.
     """
 
     RESIZES: ClassVar[tuple[str, ...]] = ()
+    FRESH: ClassVar[tuple[str, ...]] = ()
 
     config: Any
     num_features: int

@@ -12,6 +12,7 @@ Axes: b batch, h w rows and columns of the map, c channels.
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -51,6 +52,7 @@ class ShiftPattern:
         object.__setattr__(self, "_moves", _find_moves(self.offsets))
 
 
+@lru_cache(maxsize=256)  # the blocks of a stage share their pattern
 def cyclic_pattern(channels: int, steps: tuple[int, int], *, dilation: int = 1) -> ShiftPattern:
     """Channel c reads row `delta(c, steps[0])`, column `delta(c // steps[0], steps[1])`.
 

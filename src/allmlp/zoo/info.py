@@ -9,7 +9,7 @@ from allmlp.zoo.create import create_model
 from allmlp.zoo.macs import count_macs
 from allmlp.zoo.published import PUBLISHED, PublishedResult
 from allmlp.zoo.records import RECORDS, WeightRecord
-from allmlp.zoo.registry import FAMILIES, variant_config, variant_name
+from allmlp.zoo.registry import FAMILIES, is_experimental, variant_config, variant_name
 
 __all__ = ["ModelInfo", "model_info"]
 
@@ -29,6 +29,7 @@ class ModelInfo:
     published: tuple[PublishedResult, ...]
     weights: tuple[WeightRecord, ...]  # files that `pretrained=TAG` fetches
     config: Any
+    experimental: bool  # nobody could verify the sizes
 
 
 def model_info(name: str, **overrides: Any) -> ModelInfo:
@@ -65,4 +66,5 @@ def model_info(name: str, **overrides: Any) -> ModelInfo:
         published=PUBLISHED.get(house, ()),
         weights=tuple(record for record in RECORDS.values() if record.model == house),
         config=config,
+        experimental=is_experimental(house),
     )

@@ -143,6 +143,8 @@ def build_pretrained(
     if target.num_classes != config.num_classes:
         head = {f"head.{key}": t for key, t in model.get_classifier().state_dict().items()}
         state = {key: t for key, t in state.items() if not key.startswith("head.")} | head
+    if model_class.FRESH:
+        state = _with_fresh_parts(state, model.state_dict(), model_class.FRESH)
     load_state(model, state, weights.source)
     return model
 
@@ -159,6 +161,14 @@ def _require_same_sizes(name: str, family: str, variant: Any, weights: Weights) 
                 f"{weights.source} holds a {family} with {size} {theirs}, {name} has {ours}; "
                 "name the variant that fits"
             )
+
+
+def _with_fresh_parts(
+    state: Mapping[str, Tensor], own: Mapping[str, Tensor], parts: tuple[str, ...]
+) -> dict[str, Tensor]:
+    """The weights, without optional parts this model has not and with those of its own it has."""
+    kept = {k: t for k, t in state.items() if k in own or not k.startswith(parts)}
+    return {k: t for k, t in own.items() if k.startswith(parts) and k not in state} | kept
 
 
 def _from_file(path: Path, img_size: tuple[int, int] | None = None) -> Weights:

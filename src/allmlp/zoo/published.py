@@ -39,6 +39,12 @@ def _gmlp(top1: float) -> PublishedResult:
     return PublishedResult(top1, "none (ImageNet-1k, 300 epochs)", 224, "arXiv:2105.08050, table 2")
 
 
+def _cyclemlp(top1: float) -> PublishedResult:
+    return PublishedResult(
+        top1, "none (ImageNet-1k, 300 epochs)", 224, "github.com/ShoufaChen/CycleMLP"
+    )
+
+
 _SUPERVISED = "none (ImageNet-1k, 400 epochs)"
 _DISTILLED = "none (ImageNet-1k, distilled from RegNetY-16GF)"
 
@@ -87,6 +93,11 @@ PUBLISHED: dict[str, tuple[PublishedResult, ...]] = {
         _resmlp(84.4, "ImageNet-22k, 60 epochs", "3"),
     ),
     "resmlp_s12_class_mlp": (_resmlp(77.5, _SUPERVISED, "3"),),
+    "cyclemlp_b1": (_cyclemlp(78.9),),
+    "cyclemlp_b2": (_cyclemlp(81.6),),
+    "cyclemlp_b3": (_cyclemlp(82.4),),
+    "cyclemlp_b4": (_cyclemlp(83.0),),
+    "cyclemlp_b5": (_cyclemlp(83.2),),
     "gmlp_ti16": (_gmlp(72.3),),
     "gmlp_s16": (_gmlp(79.6),),
     "gmlp_b16": (_gmlp(81.6),),

@@ -224,6 +224,31 @@ _CONVMIXERS = (
     _convmixer("1024_20", "1024_20_ks9_p14", 76.94),
 )
 
+
+def _cyclemlp(size: str, top1: float) -> WeightRecord:
+    return WeightRecord(
+        model=f"cyclemlp_{size}",
+        tag="official_in1k",
+        url="https://github.com/ShoufaChen/CycleMLP/releases/download/v0.1/"
+        f"CycleMLP_{size.upper()}.pth",
+        origin="the paper's authors (ShoufaChen/CycleMLP)",
+        licence="MIT",
+        pretraining=_1K,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        top1=top1,
+        top1_source="github.com/ShoufaChen/CycleMLP",
+    )
+
+
+_CYCLEMLPS = (
+    _cyclemlp("b1", 78.9),
+    _cyclemlp("b2", 81.6),
+    _cyclemlp("b3", 82.4),
+    _cyclemlp("b4", 83.0),
+    _cyclemlp("b5", 83.2),
+)
+
 _DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
 # tag -> what it learned, its classes, mean and standard deviation of its pixels
 _CIFAR = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
@@ -273,7 +298,8 @@ _SCALING_MLPS = (
 )
 
 RECORDS: dict[str, WeightRecord] = {
-    record.name: record for record in (*_MIXERS, *_RESMLPS, *_CONVMIXERS, *_SCALING_MLPS)
+    record.name: record
+    for record in (*_MIXERS, *_RESMLPS, *_CONVMIXERS, *_CYCLEMLPS, *_SCALING_MLPS)
 }
 
 

@@ -5,7 +5,7 @@ An architecture file knows its sizes (`VARIANTS`) and not its name; this file kn
 
 import fnmatch
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from allmlp.errors import AllmlpError, unknown_name
 from allmlp.models import (
     bilinear,
     convmixer,
+    cyclemlp,
     gmlp,
     image_bilinear,
     image_kan,
@@ -36,6 +37,7 @@ __all__ = [
     "build_vision_model",
     "config_fields",
     "family_of",
+    "is_experimental",
     "list_models",
     "name_of",
     "parse_config",
@@ -53,6 +55,7 @@ class Family:
     variants: Mapping[str, Any]  # of vision models; others have no named sizes
     paper: str
     build: Callable[[Any], nn.Module]  # from a config
+    experimental: Mapping[str, Any] = field(default_factory=dict)  # sizes nobody could verify
 
 
 _BACKPROPAGATION = "doi:10.1038/323533a0"  # Rumelhart, Hinton and Williams 1986
@@ -70,6 +73,14 @@ FAMILIES: dict[str, Family] = {
         convmixer.VARIANTS,
         "arXiv:2201.09792",
         convmixer.ConvMixer,
+    ),
+    "cyclemlp": Family(
+        cyclemlp.CycleMLP,
+        cyclemlp.CycleMLPConfig,
+        cyclemlp.VARIANTS,
+        "arXiv:2107.10224",
+        cyclemlp.CycleMLP,
+        cyclemlp.EXPERIMENTAL,
     ),
     "gmlp": Family(gmlp.GMLP, gmlp.GMLPConfig, gmlp.VARIANTS, "arXiv:2105.08050", gmlp.GMLP),
     "bilinear_mlp": Family(
@@ -130,7 +141,7 @@ ALIASES: dict[str, str] = {
 def _variants() -> dict[str, tuple[str, Any]]:
     table: dict[str, tuple[str, Any]] = {}
     for family_name, family in FAMILIES.items():
-        for name, config in family.variants.items():
+        for name, config in {**family.variants, **family.experimental}.items():
             if name in table or name in ALIASES:
                 raise RuntimeError(f"two models are called {name}")
             table[name] = (family_name, config)
@@ -149,17 +160,30 @@ def variant_name(name: str) -> str:
     return house
 
 
-def list_models(pattern: str = "*") -> list[str]:
+def list_models(pattern: str = "*", *, experimental: bool = False) -> list[str]:
     """All model names that match a shell pattern, sorted.
 
     Args:
         pattern: `*`, `?` and `[...]` as in a shell.
+        experimental: list those as well whose sizes nobody could verify.
 
     Example:
         >>> list_models("mixer_b*")
         ['mixer_b16', 'mixer_b32']
     """
-    return sorted(fnmatch.filter(_variants(), pattern))
+    names = fnmatch.filter(_variants(), pattern)
+    return sorted(name for name in names if experimental or not is_experimental(name))
+
+
+def is_experimental(name: str) -> bool:
+    """Whether nobody could verify the sizes of a variant.
+
+    Raises:
+        AllmlpError: nobody has this name.
+    """
+    house = variant_name(name)
+    family, _ = _variants()[house]
+    return house in FAMILIES[family].experimental
 
 
 def build_model(family: str, config: Mapping[str, Any]) -> nn.Module:

@@ -1,5 +1,6 @@
 """Read tensor files of any common kind without running code that they may carry."""
 
+import argparse
 import pickle
 import zipfile
 from pathlib import Path
@@ -81,7 +82,9 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
-    loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+    # training scripts keep their arguments beside the weights; a Namespace only holds values
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     for wrapper in _WRAPPERS:
         if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
             loaded = loaded[wrapper]

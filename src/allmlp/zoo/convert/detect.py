@@ -8,6 +8,7 @@ from torch import Tensor
 from allmlp.errors import AllmlpError
 from allmlp.zoo.convert.bilinear import BILINEAR_FORMATS
 from allmlp.zoo.convert.convmixer import CONVMIXER_FORMATS
+from allmlp.zoo.convert.cyclemlp import CYCLEMLP_FORMATS
 from allmlp.zoo.convert.efficient_kan import EFFICIENT_KAN
 from allmlp.zoo.convert.fast_kan import FAST_KAN
 from allmlp.zoo.convert.format import Converted, Converter, Settings
@@ -28,6 +29,7 @@ CONVERTERS: tuple[Converter, ...] = (
     *RESMLP_FORMATS,
     *GMLP_FORMATS,
     *BILINEAR_FORMATS,
+    *CYCLEMLP_FORMATS,
     *PYKAN_FORMATS,
     EFFICIENT_KAN,
     FAST_KAN,

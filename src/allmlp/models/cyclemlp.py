@@ -1,0 +1,532 @@
+"""CycleMLP: an MLP over channels that reads every channel at another place.
+
+Paper: Chen et al. 2021, arXiv:2107.10224, §3 and table 1.
+Reference: ShoufaChen/CycleMLP, cycle_mlp.py. There a deformable convolution with whole-numbered
+    offsets; here shifted copies and a matrix product, which is the same function.
+DIFF: B1 to B5 load the released weights. T, S and B were never released as code: ours are the Swin
+    skeleton with the sum of three branches, which gives all six published figures after rounding.
+DIFF: kept residual branches are divided by 1 - rate; the head starts at zero (the reference: normal
+    of std 0.02).
+Axes: b batch, c image channels, h w rows and columns, d width, k classes.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
+from allmlp.layers.block_stack import FORMATS, run_blocks, run_blocks_keeping
+from allmlp.layers.drop_path import DropPath
+from allmlp.layers.head import make_zero_head, zero_head_
+from allmlp.layers.hooked import hooked
+from allmlp.layers.mlp import Mlp
+from allmlp.layers.pyramid import Stage, show_places, stage_info, stage_rates
+from allmlp.models.contract import VisionModel
+from allmlp.ops.blocks import block_numbers
+from allmlp.ops.linear import linear
+from allmlp.ops.shift import SHIFT_PATTERNS, ShiftPattern, make_pattern, shift_channels
+
+__all__ = [
+    "EXPERIMENTAL",
+    "VARIANTS",
+    "CycleBlock",
+    "CycleFC",
+    "CycleMLP",
+    "CycleMLPConfig",
+    "CycleMix",
+    "CycleSum",
+]
+
+SKELETONS = ("pvt", "swin")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleMLPConfig:
+    """Sizes of one CycleMLP. The defaults are CycleMLP-B1 (table 1).
+
+    Raises:
+        AllmlpError: a size is no positive integer, the stages do not agree in number, the step is
+            even, the rate lies outside [0, 1), or a name is unknown.
+    """
+
+    img_size: tuple[int, int] = (224, 224)  # pixels; of the data, weights do not depend on it
+    in_chans: int = 3
+    widths: tuple[int, ...] = (64, 128, 320, 512)  # of the stages, at strides 4, 8, 16, 32
+    depths: tuple[int, ...] = (2, 2, 4, 2)  # blocks
+    mlp_ratios: tuple[int, ...] = (4, 4, 4, 4)  # hidden width of the channel MLPs over width
+    num_classes: int = 1000  # 0 leaves the head out
+    stepsize: int = 3  # places that one branch reads along its axis; 1 mixes no places
+    pattern: Literal["cyclic", "random", "dilated"] = "cyclic"  # ops.SHIFT_PATTERNS
+    # pvt: overlapping convolutions, branches weighed by the image; swin: patches, a plain sum
+    skeleton: Literal["pvt", "swin"] = "pvt"
+    dense: bool = False  # for detectors: a norm for the map of every stage instead of the last one
+    drop_path_rate: float = 0.0  # of the last block; linear, from 0
+
+    # what weights fix and a variant's name promises
+    SIZES: ClassVar = ("widths", "depths", "mlp_ratios", "stepsize", "pattern", "skeleton")
+
+    def __post_init__(self) -> None:
+        height, width = self.img_size
+        check_integers("CycleMLP", minimum=1, height=height, width=width, in_chans=self.in_chans)
+        for sizes in (self.widths, self.depths, self.mlp_ratios):
+            for size in sizes:
+                check_integers("CycleMLP", minimum=1, size=size)
+        if not len(self.widths) == len(self.depths) == len(self.mlp_ratios) > 0:
+            raise AllmlpError(
+                "CycleMLP needs a width, a depth and an MLP ratio for each stage, got "
+                f"{len(self.widths)}, {len(self.depths)} and {len(self.mlp_ratios)}"
+            )
+        check_integers("CycleMLP", minimum=0, num_classes=self.num_classes)
+        check_choice("skeleton", self.skeleton, SKELETONS)
+        check_choice("shift pattern", self.pattern, SHIFT_PATTERNS)
+        check_rates("CycleMLP", drop_path_rate=self.drop_path_rate)
+        make_pattern(self.pattern, 1, (self.stepsize, self.stepsize))
+
+
+class CycleFC(nn.Module):
+    """A linear map over channels, each of which is read where the pattern says (paper, eq. 3).
+
+    Args:
+        width: d, of input and output.
+        pattern: for d channels.
+
+    Shape:
+        (b, h, w, d) -> (b, h, w, d); dtype unchanged.
+
+    Raises:
+        AllmlpError: at run time, a pattern for another number of channels.
+
+    Example:
+        >>> from allmlp.ops import cyclic_pattern
+        >>> CycleFC(8, cyclic_pattern(8, (1, 3)))(torch.zeros(1, 5, 7, 8)).shape
+        torch.Size([1, 5, 7, 8])
+    """
+
+    def __init__(self, width: int, pattern: ShiftPattern):
+        super().__init__()
+        check_integers("CycleFC", minimum=1, width=width)
+        self.pattern = pattern
+        self.weight = nn.Parameter(torch.empty(width, width))
+        self.bias = nn.Parameter(torch.empty(width))
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Normal weight of std 0.02, zero bias."""
+        nn.init.trunc_normal_(self.weight, std=0.02)
+        nn.init.zeros_(self.bias)
+
+    def read(self, x: Float[Tensor, "b h w d"]) -> Float[Tensor, "b h w d"]:
+        """The input with every channel shifted, before the linear map."""
+        return shift_channels(x, self.pattern)
+
+    def forward(self, x: Float[Tensor, "b h w d"]) -> Float[Tensor, "b h w d"]:
+        return linear(self.read(x), self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return f"width={len(self.bias)}"
+
+
+class CycleMix(nn.Module):
+    """Three branches, weighed per image and channel, then a projection (figure 4; Hou et al. 2021).
+
+    `proj(a_w * along_w(x) + a_h * along_h(x) + a_c * channel(x))`, where the three weights of a
+    channel are the softmax of `fc2(gelu(fc1(mean of the sum of the branches)))`.
+
+    Args:
+        width: d.
+        along_w: pattern along the width.
+        along_h: pattern along the height.
+
+    Shape:
+        (b, h, w, d) -> (b, h, w, d); dtype unchanged.
+    """
+
+    def __init__(self, *, width: int, along_w: ShiftPattern, along_h: ShiftPattern):
+        super().__init__()
+        self.along_w = CycleFC(width, along_w)
+        self.along_h = CycleFC(width, along_h)
+        self.channel = nn.Linear(width, width, bias=False)
+        self.fc1 = nn.Linear(width, max(width // 4, 1))
+        self.activation = nn.GELU()
+        self.fc2 = nn.Linear(max(width // 4, 1), 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x: Float[Tensor, "b h w d"]) -> Float[Tensor, "b h w d"]:
+        places, width = x.shape[1] * x.shape[2], x.shape[3]
+        parts = (self.along_w, self.along_h, self.channel, self.proj)
+        # 3 d^3 + 3 n d^2 products of one kind against 4 n d^2 of the other
+        if places > 3 * width and not torch.compiler.is_exporting() and not hooked(*parts):
+            return self._folded(x)
+        branches = (self.along_w(x), self.along_h(x), self.channel(x))
+        mean = (branches[0] + branches[1] + branches[2]).mean(dim=(1, 2))
+        weights = self._weigh(mean)[:, None, None]
+        mixed = branches[0] * weights[..., 0]
+        mixed = mixed + branches[1] * weights[..., 1] + branches[2] * weights[..., 2]
+        return self.proj(mixed)
+
+    def _weigh(self, mean: Float[Tensor, "b d"]) -> Float[Tensor, "b d 3"]:
+        logits = self.fc2(self.activation(self.fc1(mean)))
+        return rearrange(logits, "b (d k) -> b d k", k=3).softmax(dim=-1)
+
+    def _folded(self, x: Float[Tensor, "b h w d"]) -> Float[Tensor, "b h w d"]:
+        """The same with the four linear maps of an image multiplied into three.
+
+        The mean of the branches needs no branch: linear maps of the means of what they read.
+        """
+        branches = (self.along_w, self.along_h, self.channel)
+        reads = (self.along_w.read(x), self.along_h.read(x), x)
+        means = [read.mean(dim=(1, 2)) for read in reads]
+        summed = F.linear(means[0], self.along_w.weight, self.along_w.bias)
+        summed = summed + F.linear(means[1], self.along_h.weight, self.along_h.bias)
+        weights = self._weigh(summed + F.linear(means[2], self.channel.weight))
+        biases = weights[..., 0] * self.along_w.bias + weights[..., 1] * self.along_h.bias
+        y = self.proj(biases)[:, None]
+        for k, (branch, read) in enumerate(zip(branches, reads, strict=True)):
+            # (b, d, d), a matrix for each image
+            folded = (self.proj.weight * weights[:, None, :, k]) @ branch.weight
+            y = torch.baddbmm(y, read.flatten(1, 2), folded.mT)
+        return y.view(x.shape)
+
+
+class CycleSum(nn.Module):
+    """Three branches, summed, then a projection: the mixer of T, S and B.
+
+    Args:
+        width: d.
+        along_w: pattern along the width.
+        along_h: pattern along the height.
+
+    Shape:
+        (b, h, w, d) -> (b, h, w, d); dtype unchanged.
+    """
+
+    def __init__(self, *, width: int, along_w: ShiftPattern, along_h: ShiftPattern):
+        super().__init__()
+        self.along_w = CycleFC(width, along_w)
+        self.along_h = CycleFC(width, along_h)
+        self.channel = nn.Linear(width, width, bias=False)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x: Float[Tensor, "b h w d"]) -> Float[Tensor, "b h w d"]:
+        return self.proj(self.along_w(x) + self.along_h(x) + self.channel(x))
+
+
+class CycleBlock(nn.Module):
+    """Pre-norm residual spatial mixing, then an MLP over channels.
+
+    Args:
+        width: d.
+        mix: (b, h, w, d) -> (b, h, w, d), mixes places.
+        channel_mlp: (..., d) -> (..., d), mixes channels.
+        drop_path_rate: probability that a sample skips a branch, in [0, 1).
+
+    Shape:
+        (b, h, w, d) -> (b, h, w, d); dtype unchanged.
+    """
+
+    def __init__(
+        self, *, width: int, mix: nn.Module, channel_mlp: nn.Module, drop_path_rate: float = 0.0
+    ):
+        super().__init__()
+        self.mix_norm = nn.LayerNorm(width)
+        self.mix = mix
+        self.channel_norm = nn.LayerNorm(width)
+        self.channel_mlp = channel_mlp
+        self.drop_path = DropPath(drop_path_rate)
+
+    def forward(self, x: Float[Tensor, "b h w d"]) -> Float[Tensor, "b h w d"]:
+        x = x + self.drop_path(self.mix(self.mix_norm(x)))
+        return x + self.drop_path(self.channel_mlp(self.channel_norm(x)))
+
+
+class ConvDown(nn.Module):
+    """A strided convolution that sees beyond its stride; no norm.
+
+    Shape:
+        (b, h, w, d) -> (b, h / stride, w / stride, d2), rounded as the convolution does.
+    """
+
+    def __init__(self, width: int, out: int, *, kernel: int, stride: int, padding: int):
+        super().__init__()
+        self.conv = nn.Conv2d(width, out, kernel, stride=stride, padding=padding)
+
+    def forward(self, x: Float[Tensor, "b h w d"]) -> Float[Tensor, "b h2 w2 d2"]:
+        # a view of channels-last memory: no copy before the convolution, none after it
+        return self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).contiguous()
+
+
+class PatchEmbed(nn.Module):
+    """Patches of 4 pixels, each embedded by one linear map, then LayerNorm (Swin).
+
+    Shape:
+        (b, h, w, c) -> (b, h / 4, w / 4, d), rounded down.
+    """
+
+    def __init__(self, in_chans: int, width: int):
+        super().__init__()
+        self.embed = ConvDown(in_chans, width, kernel=4, stride=4, padding=0)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: Float[Tensor, "b h w c"]) -> Float[Tensor, "b h2 w2 d"]:
+        return self.norm(self.embed(x))
+
+
+class PatchMerge(nn.Module):
+    """LayerNorm and linear map of every 2 × 2 places (Swin); a last odd row or column meets zeros.
+
+    Shape:
+        (b, h, w, d) -> (b, h / 2, w / 2, d2), rounded up.
+    """
+
+    def __init__(self, width: int, out: int):
+        super().__init__()
+        self.norm = nn.LayerNorm(4 * width)
+        self.linear = nn.Linear(4 * width, out, bias=False)
+
+    def forward(self, x: Float[Tensor, "b h w d"]) -> Float[Tensor, "b h2 w2 d2"]:
+        x = F.pad(x, (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
+        places = rearrange(x, "b (h i) (w j) d -> b h w (j i d)", i=2, j=2)
+        return self.linear(self.norm(places))
+
+
+@dataclass(frozen=True)
+class _Skeleton:
+    """The parts in which B1 to B5 and T, S, B differ."""
+
+    stem: Callable[[int, int], nn.Module]  # from image channels and width
+    down: Callable[[int, int], nn.Module]  # from two widths
+    mix: Callable[..., nn.Module]
+
+
+_SKELETONS = {
+    "pvt": _Skeleton(
+        stem=lambda c, d: ConvDown(c, d, kernel=7, stride=4, padding=2),
+        down=lambda d, out: ConvDown(d, out, kernel=3, stride=2, padding=1),
+        mix=CycleMix,
+    ),
+    "swin": _Skeleton(stem=PatchEmbed, down=PatchMerge, mix=CycleSum),
+}
+
+
+class CycleMLP(VisionModel):
+    """A pyramid of stages at strides 4, 8, 16 and 32, LayerNorm, mean over places, linear head.
+
+    Args:
+        config: the sizes.
+
+    Shape:
+        images (b, c, h, w) of any size from 4 pixels -> logits (b, k), or (b, d) with
+        `num_classes=0`.
+
+    Raises:
+        AllmlpError: at run time, another number of channels, or images of less than 4 pixels.
+
+    Example:
+        >>> config = CycleMLPConfig(widths=(8, 16), depths=(1, 1), mlp_ratios=(4, 4), num_classes=5)
+        >>> CycleMLP(config)(torch.zeros(2, 3, 30, 41)).shape
+        torch.Size([2, 5])
+    """
+
+    # parts that weights made with another `dense` lack, and that then start fresh
+    FRESH = ("norm.", "out_norms.")
+
+    def __init__(self, config: CycleMLPConfig):
+        super().__init__()
+        self.config = config
+        self.num_features = config.widths[-1]
+        parts = _SKELETONS[config.skeleton]
+        self.stem = parts.stem(config.in_chans, config.widths[0])
+        rates = stage_rates(config.drop_path_rate, config.depths)
+        self.stages = nn.ModuleList(
+            Stage(
+                parts.down(config.widths[i - 1], width) if i else nn.Identity(),
+                [self._block(i, j, rate) for j, rate in enumerate(rates[i])],
+            )
+            for i, width in enumerate(config.widths)
+        )
+        if config.dense:
+            self.out_norms = nn.ModuleList(nn.LayerNorm(width) for width in config.widths)
+        else:
+            self.norm = nn.LayerNorm(config.widths[-1])
+        self.head = make_zero_head(config.widths[-1], config.num_classes)
+        self.feature_info = stage_info(config.widths, 4)
+        self.init_weights()
+
+    def _block(self, stage: int, number: int, drop_path_rate: float) -> CycleBlock:
+        c, width = self.config, self.config.widths[stage]
+        seed = 2 * (sum(c.depths[:stage]) + number)  # read by the random pattern alone
+        along_w = make_pattern(c.pattern, width, (1, c.stepsize), seed=seed)
+        along_h = make_pattern(c.pattern, width, (c.stepsize, 1), seed=seed + 1)
+        return CycleBlock(
+            width=width,
+            mix=_SKELETONS[c.skeleton].mix(width=width, along_w=along_w, along_h=along_h),
+            channel_mlp=Mlp(width, c.mlp_ratios[stage] * width),
+            drop_path_rate=drop_path_rate,
+        )
+
+    def init_weights(self) -> None:
+        """Draw all linear maps anew, normal of std 0.02, biases 0; convolutions as torch does.
+
+        The head starts at zero.
+        """
+        for name, module in self.named_modules():
+            if name == "head":
+                zero_head_(module)
+            elif isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            elif isinstance(module, CycleFC):
+                module.init_weights()
+            elif isinstance(module, nn.Conv2d):
+                module.reset_parameters()
+
+    @property
+    def _final_norm(self) -> nn.Module:
+        return self.out_norms[-1] if self.config.dense else self.norm
+
+    def _embed(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b y x d"]:
+        channels, height, width = images.shape[1:]
+        if channels != self.config.in_chans:
+            raise AllmlpError(
+                f"this CycleMLP was built for {self.config.in_chans} image channels but got "
+                f"{channels}; build it with in_chans={channels}"
+            )
+        if min(height, width) < 4:
+            raise AllmlpError(
+                f"CycleMLP needs images of 4 pixels a side at least, got {height}x{width}; "
+                "enlarge them"
+            )
+        return self.stem(images.permute(0, 2, 3, 1))
+
+    def forward_features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b y x d"]:
+        """The last map after its LayerNorm, channels last, before pooling."""
+        return self._final_norm(run_blocks(self.stages, self._embed(images)))
+
+    def forward_head(
+        self, x: Float[Tensor, "b y x d"], pre_logits: bool = False
+    ) -> Float[Tensor, "b k"]:
+        """Mean over places, then the head unless `pre_logits`."""
+        x = x.mean(dim=(1, 2))
+        return x if pre_logits else self.head(x)
+
+    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        return self.forward_head(self.forward_features(images))
+
+    def forward_intermediates(
+        self,
+        images: Float[Tensor, "b c h w"],
+        indices: int | Sequence[int] | None = None,
+        norm: bool = False,
+        output_fmt: Literal["NCHW", "NLC"] = "NCHW",
+        intermediates_only: bool = False,
+    ) -> tuple[Tensor, list[Tensor]] | list[Tensor]:
+        """The maps of chosen stages before the next one's down-sampling, and the final one.
+
+        Args:
+            images: a batch.
+            indices: stage numbers (negative ones count from the end), the last n stages for an
+                integer n, or all for None.
+            norm: without effect: with `dense` every map passes its norm, else none does.
+            output_fmt: maps (b, d, h/r, w/r), r = 4, 8, 16, 32, or tokens (b, n, d).
+            intermediates_only: return the list alone and skip the stages after the last one asked.
+
+        Returns:
+            `(final map, intermediates)`, the final one channels last, or the intermediates alone.
+
+        Raises:
+            AllmlpError: a stage that does not exist, or an unknown format.
+        """
+        check_choice("output_fmt", output_fmt, FORMATS)
+        wanted = block_numbers(indices, len(self.stages))
+        kept = run_blocks_keeping(
+            self.stages,
+            self._embed(images),
+            wanted,
+            show=lambda x, _: x,
+            output_fmt=output_fmt,
+            intermediates_only=intermediates_only,
+            final=self._final_norm,
+        )
+        maps = kept if isinstance(kept, list) else kept[1]
+        if self.config.dense:
+            maps = [self.out_norms[i](x) for i, x in zip(wanted, maps, strict=True)]
+        maps = [show_places(x, output_fmt) for x in maps]
+        return maps if isinstance(kept, list) else (kept[0], maps)
+
+    def get_classifier(self) -> nn.Module:
+        """The head: `nn.Linear`, or `nn.Identity` without classes."""
+        return self.head
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Put in a fresh zero head for `num_classes` classes; 0 removes it, and it can come back.
+
+        Raises:
+            AllmlpError: `num_classes` is negative.
+        """
+        self.config = replace(self.config, num_classes=num_classes)
+        self.head = make_zero_head(self.num_features, num_classes).to(next(self.parameters()))
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Recompute the blocks in the backward pass: less memory, a third more time."""
+        for module in self.modules():
+            if isinstance(module, Stage):
+                module.grad_checkpointing = enable
+
+    @staticmethod
+    def resize_config(
+        config: CycleMLPConfig, img_size: tuple[int, int], method: str | None
+    ) -> CycleMLPConfig:
+        """The config for another image size; the weights stay as they are.
+
+        Raises:
+            AllmlpError: a method is named.
+        """
+        if method is not None:
+            raise AllmlpError(
+                f"a CycleMLP's weights fit images of any size, got resize={method!r}; leave it out"
+            )
+        return replace(config, img_size=img_size)
+
+    def resize_state(
+        self, state: Mapping[str, Tensor], old_config: CycleMLPConfig, method: str | None
+    ) -> dict[str, Tensor]:
+        """The same weights: none depends on the image size."""
+        return dict(state)
+
+    def no_weight_decay(self) -> set[str]:
+        """Parameters exempt from decay beyond biases and norms: none."""
+        return set()
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """Patterns, in timm's form, that sort parameters into stem, blocks and the final norms."""
+        block = r"^stages\.(\d+)" if coarse else r"^stages\.(\d+)\.blocks\.(\d+)"
+        blocks = [(r"^stages\.(\d+)\.down", (0,)), (block, None), (r"^(norm|out_norms)", (99999,))]
+        return {"stem": r"^stem", "blocks": blocks}
+
+
+_T = CycleMLPConfig(
+    widths=(96, 192, 384, 768), depths=(2, 2, 6, 2), mlp_ratios=(4, 4, 4, 4), skeleton="swin"
+)
+
+VARIANTS = {
+    # paper, table 1
+    "cyclemlp_b1": CycleMLPConfig(),
+    "cyclemlp_b2": CycleMLPConfig(depths=(2, 3, 10, 3)),
+    "cyclemlp_b3": CycleMLPConfig(depths=(3, 4, 18, 3), mlp_ratios=(8, 8, 4, 4)),
+    "cyclemlp_b4": CycleMLPConfig(depths=(3, 8, 27, 3), mlp_ratios=(8, 8, 4, 4)),
+    "cyclemlp_b5": CycleMLPConfig(widths=(96, 192, 384, 768), depths=(3, 4, 24, 3)),
+}
+
+# found by counting; nobody has compared them with the released files
+EXPERIMENTAL = {
+    "cyclemlp_t": _T,
+    "cyclemlp_s": replace(_T, depths=(2, 2, 18, 2)),
+    "cyclemlp_b": replace(_T, widths=(128, 256, 512, 1024), depths=(2, 2, 18, 2)),
+}
