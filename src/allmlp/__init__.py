@@ -22,6 +22,7 @@ _HOME: dict[str, str] = {
 }
 _ROOMS: tuple[str, ...] = (
     "data",
+    "deploy",
     "interpret",
     "layers",
     "models",

@@ -1,4 +1,5 @@
 from allmlp import data as data
+from allmlp import deploy as deploy
 from allmlp import interpret as interpret
 from allmlp import layers as layers
 from allmlp import models as models

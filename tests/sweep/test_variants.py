@@ -69,6 +69,14 @@ COSTS = {
     "cyclemlp_t": (28_260_616, 27_491_616, 4_350_425_088),
     "cyclemlp_s": (49_549_576, 48_780_576, 8_512_223_232),
     "cyclemlp_b": (87_692_648, 86_667_648, 15_126_077_440),
+    # closed form, stages of n places and width d: the stem 48 C1 n, a unit d n² + d²/2 + 8 d² n and
+    # 10 d n for its convolution branches, between stages 4 d d' n', the head d k
+    "repmlpnet_t224": (38_293_608, 37_780_608, 2_807_987_200),
+    "repmlpnet_t256": (58_687_848, 58_174_848, 4_258_078_720),
+    "repmlpnet_b224": (68_242_712, 67_473_712, 6_675_721_728),
+    "repmlpnet_b256": (96_447_512, 95_678_512, 9_640_209_408),
+    "repmlpnet_d256": (86_887_648, 86_246_648, 8_636_207_360),
+    "repmlpnet_l256": (117_641_560, 116_872_560, 11_609_484_288),
     # closed form: edges times (G + k + 1), the head's 64 * 10 among them
     "kan": (457_344, 451_584, 457_344),
     # closed form: 784d + 2d + d² + 2d + dk + k; the linear layers have no bias beside batch norm
@@ -83,6 +91,7 @@ _THIN = {"widths": (8, 16, 20, 24), "depths": (1, 1, 2, 1)}
 SHRUNK: dict[str, dict[str, Any]] = {
     "cyclemlp_b1": {**_THIN, "img_size": (64, 96)},
     "cyclemlp_t": {**_THIN, "img_size": (64, 96)},
+    "repmlpnet_t224": {**_THIN, "img_size": (64, 32), "share_sets": (1, 4, 10, 8)},
 }
 
 

@@ -45,6 +45,14 @@ def _cyclemlp(top1: float) -> PublishedResult:
     )
 
 
+def _repmlpnet(paper: float, released: float, img_size: int) -> tuple[PublishedResult, ...]:
+    training = "none (ImageNet-1k, 100 epochs)"
+    return (
+        PublishedResult(paper, training, img_size, "arXiv:2112.11081, table 2"),
+        PublishedResult(released, training, img_size, "github.com/DingXiaoH/RepMLP"),
+    )
+
+
 _SUPERVISED = "none (ImageNet-1k, 400 epochs)"
 _DISTILLED = "none (ImageNet-1k, distilled from RegNetY-16GF)"
 
@@ -98,6 +106,12 @@ PUBLISHED: dict[str, tuple[PublishedResult, ...]] = {
     "cyclemlp_b3": (_cyclemlp(82.4),),
     "cyclemlp_b4": (_cyclemlp(83.0),),
     "cyclemlp_b5": (_cyclemlp(83.2),),
+    "repmlpnet_t224": _repmlpnet(76.4, 76.62, 224),
+    "repmlpnet_t256": _repmlpnet(77.5, 77.44, 256),
+    "repmlpnet_b224": _repmlpnet(80.1, 80.32, 224),
+    "repmlpnet_b256": _repmlpnet(81.0, 81.03, 256),
+    "repmlpnet_d256": _repmlpnet(80.8, 80.83, 256),
+    "repmlpnet_l256": _repmlpnet(81.8, 81.68, 256),
     "gmlp_ti16": (_gmlp(72.3),),
     "gmlp_s16": (_gmlp(79.6),),
     "gmlp_b16": (_gmlp(81.6),),

@@ -23,6 +23,7 @@ from allmlp.models import (
     kan,
     mixer,
     mlp,
+    repmlp,
     resmlp,
     scaling_mlp,
 )
@@ -81,6 +82,13 @@ FAMILIES: dict[str, Family] = {
         "arXiv:2107.10224",
         cyclemlp.CycleMLP,
         cyclemlp.EXPERIMENTAL,
+    ),
+    "repmlpnet": Family(
+        repmlp.RepMLPNet,
+        repmlp.RepMLPNetConfig,
+        repmlp.VARIANTS,
+        "arXiv:2112.11081",
+        repmlp.RepMLPNet,
     ),
     "gmlp": Family(gmlp.GMLP, gmlp.GMLPConfig, gmlp.VARIANTS, "arXiv:2105.08050", gmlp.GMLP),
     "bilinear_mlp": Family(

@@ -103,9 +103,10 @@ def _config(
     )
 
 
-def _flat(ours: str, tensor: Tensor) -> Tensor:
-    """1 × 1 kernels as matrices; the names are crossed: sfc_h moves along the width."""
-    return tensor.flatten(1) if ours.endswith(("along_w.weight", "along_h.weight")) else tensor
+def _matrices(ours: State) -> State:
+    """1 × 1 kernels as matrices."""
+    ends = ("along_w.weight", "along_h.weight")
+    return {key: t.flatten(1) if key.endswith(ends) else t for key, t in ours.items()}
 
 
 _MIX = with_bias({"mix.along_w": "", "mix.along_h": "", "mix.proj": ""})
@@ -141,6 +142,7 @@ _OURS_SWIN = replace(
     block=_own(*_BLOCK),
 )
 
+# the names are crossed: sfc_h moves along the width
 _LAYERS = {
     "mix_norm": "norm1",
     "mix.along_w": "attn.sfc_h",
@@ -165,7 +167,7 @@ _OFFICIAL = CycleMLPFiles(
         down=with_bias({"conv": "network.{odd}.proj"}),
         block=with_bias({ours: f"network.{{even}}.{{b}}.{to}" for ours, to in _LAYERS.items()})
         | {"mix.channel.weight": "network.{even}.{b}.attn.mlp_c.weight"},
-        change=_flat,
+        reshape=_matrices,
     )
 )
 

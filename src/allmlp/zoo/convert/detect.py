@@ -16,6 +16,7 @@ from allmlp.zoo.convert.gmlp import GMLP_FORMATS
 from allmlp.zoo.convert.kan_parts import KAN_PARTS
 from allmlp.zoo.convert.mixer import MIXER_FORMATS
 from allmlp.zoo.convert.pykan import PYKAN_FORMATS
+from allmlp.zoo.convert.repmlp import REPMLPNET_FORMATS
 from allmlp.zoo.convert.resmlp import RESMLP_FORMATS
 from allmlp.zoo.convert.scaling_mlp import SCALING_MLP_FORMATS
 from allmlp.zoo.convert.series_kan import SERIES_FORMATS
@@ -30,6 +31,7 @@ CONVERTERS: tuple[Converter, ...] = (
     *GMLP_FORMATS,
     *BILINEAR_FORMATS,
     *CYCLEMLP_FORMATS,
+    *REPMLPNET_FORMATS,
     *PYKAN_FORMATS,
     EFFICIENT_KAN,
     FAST_KAN,

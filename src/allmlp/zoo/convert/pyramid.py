@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -31,7 +30,7 @@ class PyramidFormat:
     sign: str  # our key within a block whose foreign name only this format has
     # (tensors of ours, blocks of each stage, stated image size) -> config
     config: Callable[[State, tuple[int, ...], tuple[int, int] | None], Any]
-    change: Callable[[str, Tensor], Tensor] = lambda ours, tensor: tensor
+    reshape: Callable[[State], State] = lambda ours: ours  # their shapes into ours
 
     def matches(self, state: Mapping[str, Tensor]) -> bool:
         """Whether everything outside of stages and the first block bear these names."""
@@ -63,10 +62,11 @@ class PyramidFormat:
                 for ours, theirs in self.block.items():
                     pairs[f"stages.{s}.blocks.{b}.{ours}"] = _name(theirs, s, b)
         for ours, theirs in pairs.items():
-            pulled.take(theirs, ours, partial(self.change, ours))
+            pulled.take(theirs, ours)
         pulled.done()
-        config = self.config(pulled.ours, depths, img_size)
-        return Converted(self.format, self.family, config, pulled.ours, tuple(pulled.renamed))
+        state = self.reshape(pulled.ours)
+        config = self.config(state, depths, img_size)
+        return Converted(self.format, self.family, config, state, tuple(pulled.renamed))
 
     def _depths(self, state: Mapping[str, Tensor]) -> tuple[int, ...]:
         """Blocks of each stage, numbered from 0 without a gap."""

@@ -1,0 +1,595 @@
+"""RepMLPNet: matrices over places that learn with convolutions beside them, and absorb them.
+
+Paper: Ding et al. 2022 (CVPR), arXiv:2112.11081, figures 1 and 2, table 1.
+Reference: DingXiaoH/RepMLP, repmlpnet.py.
+DIFF: with more than one tile the reference's block scrambles tiles and channels; ours mixes each
+    tile by itself, as the paper says. One tile, the classification case, is equal.
+DIFF: features are the maps before down-sampling, as the paper feeds them to segmentation heads.
+DIFF: stochastic depth by option, off as in the reference.
+Three forms of one function: `training` has convolution branches and batch norms; `injected`, the
+authors' deploy form, has the branches in the matrices; `deploy` has no batch norm left.
+`deploy.reparameterize` goes from the first to the last.
+Axes: b batch, c image channels, d width, h w rows and columns, s share-sets, g = d / s channels of
+a set, p = b tiles g maps, n places of a tile, k classes.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
+from allmlp.layers.block_stack import run_blocks, run_blocks_keeping, show_map
+from allmlp.layers.drop_path import DropPath
+from allmlp.layers.head import make_head
+from allmlp.layers.pyramid import Stage, stage_info, stage_rates
+from allmlp.models.contract import VisionModel
+from allmlp.ops.resize import interpolate_token_map, tile_counts
+
+__all__ = [
+    "VARIANTS",
+    "ConvNorm",
+    "InjectedMix",
+    "RepMLPNet",
+    "RepMLPNetConfig",
+    "RepMLPUnit",
+    "ShareSetLinear",
+    "TrainingMix",
+]
+
+RESIZES = ("block", "interpolate")
+PATCH = 4  # pixels a side
+GATE_REDUCTION = 4
+EXPANSION = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepMLPNetConfig:
+    """Sizes of one RepMLPNet. The defaults are RepMLPNet-T224 (table 1).
+
+    Raises:
+        AllmlpError: a size is no positive integer, the stages do not agree in number, share-sets do
+            not divide a width, tiles do not fit, the rate lies outside [0, 1), or an unknown form.
+    """
+
+    img_size: tuple[int, int] = (224, 224)  # pixels, height and width
+    in_chans: int = 3
+    widths: tuple[int, ...] = (64, 128, 256, 512)  # d of the stages, at strides 4, 8, 16, 32
+    depths: tuple[int, ...] = (2, 2, 6, 2)  # units
+    share_sets: tuple[int, ...] = (1, 4, 16, 128)  # matrices of a unit; channel c has c mod s
+    kernels: tuple[int, ...] = (1, 3)  # of the convolution branches, odd
+    num_classes: int = 1000  # 0 leaves the head out
+    # pixels that the matrices mix, for larger images in tiles; None for the whole image
+    tile_size: tuple[int, int] | None = None
+    form: Literal["training", "injected", "deploy"] = "training"
+    drop_path_rate: float = 0.0  # of the last unit; linear, from 0
+
+    # what weights fix and a variant's name promises
+    SIZES: ClassVar = ("widths", "depths", "share_sets", "tile")
+
+    def __post_init__(self) -> None:
+        for sizes in (self.img_size, self.widths, self.depths, self.share_sets, self.kernels):
+            for size in sizes:
+                check_integers("RepMLPNet", minimum=1, size=size)
+        check_integers("RepMLPNet", minimum=1, in_chans=self.in_chans)
+        check_integers("RepMLPNet", minimum=0, num_classes=self.num_classes)
+        check_rates("RepMLPNet", drop_path_rate=self.drop_path_rate)
+        check_choice("form", self.form, _FORMS)
+        if not len(self.widths) == len(self.depths) == len(self.share_sets) > 0:
+            raise AllmlpError(
+                "RepMLPNet needs a width, a depth and share-sets for each stage, got "
+                f"{len(self.widths)}, {len(self.depths)} and {len(self.share_sets)}"
+            )
+        for width, sets in zip(self.widths, self.share_sets, strict=True):
+            if width % sets:
+                raise AllmlpError(f"{sets} share-sets do not divide the width {width}")
+        if any(kernel % 2 == 0 for kernel in self.kernels):
+            raise AllmlpError(f"RepMLPNet needs odd kernels, got {self.kernels}")
+        stride = PATCH << (len(self.widths) - 1)
+        if any(side % stride for side in self.tile):
+            raise AllmlpError(
+                f"RepMLPNet of {len(self.widths)} stages needs tiles of multiples of {stride} "
+                f"pixels, got {self.tile[0]}x{self.tile[1]}"
+            )
+        self.check_image(self.img_size)
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Pixels that one matrix mixes at the first stage."""
+        return self.tile_size or self.img_size
+
+    def grid(self, stage: int) -> tuple[int, int]:
+        """Rows and columns of a tile at a stage."""
+        return tuple(side // (PATCH << stage) for side in self.tile)  # type: ignore[return-value]
+
+    def check_image(self, size: tuple[int, int]) -> None:
+        """Require images of whole tiles.
+
+        Raises:
+            AllmlpError: a side is no multiple of the tile's.
+        """
+        if any(side % own for side, own in zip(size, self.tile, strict=True)):
+            raise AllmlpError(
+                f"this RepMLPNet mixes tiles of {self.tile[0]}x{self.tile[1]} pixels but got "
+                f"images of {size[0]}x{size[1]}; take whole multiples, or build it with "
+                f"img_size=({size[0]}, {size[1]})"
+            )
+
+
+class ConvNorm(nn.Module):
+    """A convolution without bias, then batch norm.
+
+    Shape:
+        (b, d, h, w) -> (b, d2, h2, w2); dtype unchanged.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        out: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
+    ):
+        super().__init__()
+        self.conv = nn.Conv2d(
+            width, out, kernel, stride=stride, padding=padding, groups=groups, bias=False
+        )
+        self.norm = nn.BatchNorm2d(out)
+
+    def forward(self, x: Float[Tensor, "b d h w"]) -> Float[Tensor, "b d2 h2 w2"]:
+        return self.norm(self.conv(x))
+
+
+class MapAffine(nn.Module):
+    """A scale and a shift per channel of a map: what is left of a batch norm in `deploy`.
+
+    Shape:
+        (b, d, h, w) -> (b, d, h, w); dtype unchanged.
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Float[Tensor, "b d h w"]) -> Float[Tensor, "b d h w"]:
+        return torch.addcmul(self.bias[:, None, None], x, self.weight[:, None, None])
+
+
+class Gate(nn.Module):
+    """The global perceptron: from the mean of all places to a factor in (0, 1) per channel.
+
+    Args:
+        width: d.
+
+    Shape:
+        (b, d, h, w) -> (b, d, 1, 1); dtype unchanged.
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.fc1 = nn.Linear(width, max(width // GATE_REDUCTION, 1))
+        self.activation = nn.ReLU()
+        self.fc2 = nn.Linear(max(width // GATE_REDUCTION, 1), width)
+
+    def forward(self, x: Float[Tensor, "b d h w"]) -> Float[Tensor, "b d 1 1"]:
+        logits = self.fc2(self.activation(self.fc1(x.mean(dim=(2, 3)))))
+        return logits.sigmoid()[:, :, None, None]
+
+
+class ShareSetLinear(nn.Module):
+    """`y[:, s] = weight[s] @ x[:, s] (+ bias[s])`: a matrix over places for each set of channels.
+
+    Args:
+        share_sets: s.
+        places: n, fixed by the weights.
+        bias: whether there is one, per set and place.
+
+    Shape:
+        (p, s, n) -> (p, s, n); dtype unchanged.
+
+    Example:
+        >>> ShareSetLinear(2, 9)(torch.zeros(4, 2, 9)).shape
+        torch.Size([4, 2, 9])
+    """
+
+    def __init__(self, share_sets: int, places: int, *, bias: bool = True):
+        super().__init__()
+        check_integers("ShareSetLinear", minimum=1, share_sets=share_sets, places=places)
+        self.weight = nn.Parameter(torch.empty(share_sets, places, places))
+        self.bias = nn.Parameter(torch.empty(share_sets, places)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw anew what torch draws for the grouped 1 × 1 convolution that this is."""
+        bound = 1 / math.sqrt(self.weight.shape[-1])
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def forward(self, x: Float[Tensor, "p s n"]) -> Float[Tensor, "p s n"]:
+        rows = x.transpose(0, 1)  # a product for each set, read in place
+        if self.bias is None:
+            return torch.bmm(rows, self.weight.mT).transpose(0, 1)
+        return torch.baddbmm(self.bias[:, None], rows, self.weight.mT).transpose(0, 1)
+
+    def extra_repr(self) -> str:
+        return f"share_sets={self.weight.shape[0]}, places={self.weight.shape[1]}"
+
+
+class TrainingMix(nn.Module):
+    """Matrices over places and depthwise convolutions, each with batch norm, summed and gated.
+
+    Args:
+        width: d.
+        share_sets: s; channel c is mixed by set c mod s.
+        grid: rows and columns of a tile.
+        kernels: of the convolutions, odd.
+
+    Shape:
+        (b, d, h, w) of whole tiles -> (b, d, h, w); dtype unchanged.
+    """
+
+    def __init__(
+        self, *, width: int, share_sets: int, grid: tuple[int, int], kernels: Sequence[int]
+    ):
+        super().__init__()
+        self.share_sets, self.grid = share_sets, grid
+        self.gate = Gate(width)
+        self.places = ShareSetLinear(share_sets, grid[0] * grid[1], bias=False)
+        self.norm = nn.BatchNorm1d(share_sets)
+        self.branches = nn.ModuleList(
+            ConvNorm(share_sets, share_sets, kernel, padding=kernel // 2, groups=share_sets)
+            for kernel in kernels
+        )
+
+    def forward(self, x: Float[Tensor, "b d h w"]) -> Float[Tensor, "b d h w"]:
+        tiles = _to_tiles(x, self.share_sets, self.grid)
+        mixed = self.norm(self.places(tiles.flatten(2))).view(tiles.shape)
+        for branch in self.branches:
+            mixed = mixed + branch(tiles)
+        return _from_tiles(mixed, x.shape) * self.gate(x)
+
+
+class InjectedMix(nn.Module):
+    """Matrices over places with a bias, gated: what a `TrainingMix` becomes.
+
+    Args:
+        width: d.
+        share_sets: s; channel c is mixed by set c mod s.
+        grid: rows and columns of a tile.
+
+    Shape:
+        (b, d, h, w) of whole tiles -> (b, d, h, w); dtype unchanged.
+    """
+
+    def __init__(self, *, width: int, share_sets: int, grid: tuple[int, int]):
+        super().__init__()
+        self.share_sets, self.grid = share_sets, grid
+        self.gate = Gate(width)
+        self.places = ShareSetLinear(share_sets, grid[0] * grid[1])
+
+    def forward(self, x: Float[Tensor, "b d h w"]) -> Float[Tensor, "b d h w"]:
+        tiles = _to_tiles(x, self.share_sets, self.grid)
+        mixed = self.places(tiles.flatten(2)).unflatten(2, self.grid)
+        return _from_tiles(mixed, x.shape) * self.gate(x)
+
+
+def _to_tiles(
+    x: Float[Tensor, "b d h w"], share_sets: int, grid: tuple[int, int]
+) -> Float[Tensor, "p s y x"]:
+    y, x_ = grid
+    return rearrange(x, "b (g s) (i y) (j x) -> (b i j g) s y x", s=share_sets, y=y, x=x_)
+
+
+def _from_tiles(tiles: Float[Tensor, "p s y x"], shape: torch.Size) -> Float[Tensor, "b d h w"]:
+    # the tiles stand before the channels of a set: the order the reference forgets
+    i, j = shape[2] // tiles.shape[2], shape[3] // tiles.shape[3]
+    g = shape[1] // tiles.shape[1]
+    return rearrange(tiles, "(b i j g) s y x -> b (g s) (i y) (j x)", i=i, j=j, g=g)
+
+
+class RepMLPUnit(nn.Module):
+    """Pre-norm residual mixing of places, then a two-layer perceptron over channels (figure 1).
+
+    Args:
+        mix_norm: (b, d, h, w) -> (b, d, h, w).
+        mix: (b, d, h, w) -> (b, d, h, w), mixes places.
+        channel_norm: as `mix_norm`.
+        fc1: (b, d, h, w) -> (b, m, h, w).
+        fc2: (b, m, h, w) -> (b, d, h, w).
+        drop_path_rate: probability that a sample skips a branch, in [0, 1).
+
+    Shape:
+        (b, d, h, w) -> (b, d, h, w); dtype unchanged.
+    """
+
+    def __init__(
+        self,
+        *,
+        mix_norm: nn.Module,
+        mix: nn.Module,
+        channel_norm: nn.Module,
+        fc1: nn.Module,
+        fc2: nn.Module,
+        drop_path_rate: float = 0.0,
+    ):
+        super().__init__()
+        self.mix_norm = mix_norm
+        self.mix = mix
+        self.channel_norm = channel_norm
+        self.fc1 = fc1
+        self.activation = nn.GELU()
+        self.fc2 = fc2
+        self.drop_path = DropPath(drop_path_rate)
+
+    def forward(self, x: Float[Tensor, "b d h w"]) -> Float[Tensor, "b d h w"]:
+        x = x + self.drop_path(self.mix(self.mix_norm(x)))
+        hidden = self.activation(self.fc1(self.channel_norm(x)))
+        return x + self.drop_path(self.fc2(hidden))
+
+
+class Embed(nn.Module):
+    """A convolution whose kernel is its stride, with what normalises it, then ReLU.
+
+    Shape:
+        (b, d, h, w) -> (b, d2, h / kernel, w / kernel); dtype unchanged.
+    """
+
+    def __init__(self, conv: nn.Module):
+        super().__init__()
+        self.conv = conv
+        self.activation = nn.ReLU()
+
+    def forward(self, x: Float[Tensor, "b d h w"]) -> Float[Tensor, "b d2 h2 w2"]:
+        return self.activation(self.conv(x))
+
+
+@dataclass(frozen=True)
+class _Form:
+    """The parts in which the forms differ."""
+
+    norm: Callable[[int], nn.Module]  # before mixing, and the last one
+    channel_norm: Callable[[int], nn.Module]
+    conv: Callable[..., nn.Module]
+    mix: Callable[..., nn.Module]
+
+
+def _injected(*, kernels: Sequence[int], **options: Any) -> nn.Module:
+    return InjectedMix(**options)
+
+
+_FORMS = {
+    "training": _Form(nn.BatchNorm2d, nn.BatchNorm2d, ConvNorm, TrainingMix),
+    "injected": _Form(nn.BatchNorm2d, nn.BatchNorm2d, ConvNorm, _injected),
+    "deploy": _Form(MapAffine, lambda width: nn.Identity(), nn.Conv2d, _injected),
+}
+
+
+class RepMLPNet(VisionModel):
+    """A pyramid of stages at strides 4, 8, 16 and 32, batch norm, mean over places, linear head.
+
+    Fresh weights are torch's.
+
+    Args:
+        config: the sizes.
+
+    Shape:
+        images (b, c, h, w) of whole tiles -> logits (b, k), or (b, d) with `num_classes=0`.
+
+    Raises:
+        AllmlpError: at run time, images of no whole tiles or of other channels.
+
+    Example:
+        >>> config = RepMLPNetConfig(img_size=(16, 24), widths=(8, 16), depths=(1, 1),
+        ...                          share_sets=(1, 4), num_classes=5)
+        >>> RepMLPNet(config)(torch.zeros(2, 3, 32, 24)).shape  # two tiles
+        torch.Size([2, 5])
+    """
+
+    RESIZES = RESIZES
+
+    def __init__(self, config: RepMLPNetConfig):
+        super().__init__()
+        self.config = config
+        self.num_features = config.widths[-1]
+        form = _FORMS[config.form]
+        rates = stage_rates(config.drop_path_rate, config.depths)
+        self.stem = Embed(form.conv(config.in_chans, config.widths[0], PATCH, stride=PATCH))
+        self.stages = nn.ModuleList(
+            Stage(
+                Embed(form.conv(config.widths[i - 1], width, 2, stride=2)) if i else nn.Identity(),
+                [self._unit(i, rate) for rate in rates[i]],
+            )
+            for i, width in enumerate(config.widths)
+        )
+        self.norm = form.norm(config.widths[-1])
+        self.head = make_head(config.widths[-1], config.num_classes)
+        self.feature_info = stage_info(config.widths, PATCH)
+
+    def _unit(self, stage: int, drop_path_rate: float) -> RepMLPUnit:
+        c, width = self.config, self.config.widths[stage]
+        form = _FORMS[c.form]
+        return RepMLPUnit(
+            mix_norm=form.norm(width),
+            mix=form.mix(
+                width=width,
+                share_sets=c.share_sets[stage],
+                grid=c.grid(stage),
+                kernels=c.kernels,
+            ),
+            channel_norm=form.channel_norm(width),
+            fc1=form.conv(width, EXPANSION * width, 1),
+            fc2=form.conv(EXPANSION * width, width, 1),
+            drop_path_rate=drop_path_rate,
+        )
+
+    def _embed(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d y x"]:
+        channels, height, width = images.shape[1:]
+        if channels != self.config.in_chans:
+            raise AllmlpError(
+                f"this RepMLPNet was built for {self.config.in_chans} image channels but got "
+                f"{channels}; build it with in_chans={channels}"
+            )
+        self.config.check_image((height, width))
+        return self.stem(images)
+
+    def forward_features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d y x"]:
+        """The last map after its norm, before pooling."""
+        return self.norm(run_blocks(self.stages, self._embed(images)))
+
+    def forward_head(
+        self, x: Float[Tensor, "b d y x"], pre_logits: bool = False
+    ) -> Float[Tensor, "b k"]:
+        """Mean over places, then the head unless `pre_logits`."""
+        x = x.mean(dim=(2, 3))
+        return x if pre_logits else self.head(x)
+
+    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        return self.forward_head(self.forward_features(images))
+
+    def forward_intermediates(
+        self,
+        images: Float[Tensor, "b c h w"],
+        indices: int | Sequence[int] | None = None,
+        norm: bool = False,
+        output_fmt: Literal["NCHW", "NLC"] = "NCHW",
+        intermediates_only: bool = False,
+    ) -> tuple[Tensor, list[Tensor]] | list[Tensor]:
+        """The maps of chosen stages before the next one's down-sampling, and the final one.
+
+        Args:
+            images: a batch.
+            indices: stage numbers (negative ones count from the end), the last n stages for an
+                integer n, or all for None.
+            norm: without effect, only the last width has a norm of its own.
+            output_fmt: maps (b, d, h/r, w/r), r = 4, 8, 16, 32, or tokens (b, n, d).
+            intermediates_only: return the list alone and skip the stages after the last one asked.
+
+        Returns:
+            `(final map, intermediates)`, or the intermediates alone.
+
+        Raises:
+            AllmlpError: a stage that does not exist, or an unknown format.
+        """
+        return run_blocks_keeping(
+            self.stages,
+            self._embed(images),
+            indices,
+            show=show_map,
+            output_fmt=output_fmt,
+            intermediates_only=intermediates_only,
+            final=self.norm,
+        )
+
+    def get_classifier(self) -> nn.Module:
+        """The head: `nn.Linear`, or `nn.Identity` without classes."""
+        return self.head
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Put in a fresh head for `num_classes` classes; 0 removes it, and it can come back.
+
+        Raises:
+            AllmlpError: `num_classes` is negative.
+        """
+        self.config = replace(self.config, num_classes=num_classes)
+        self.head = make_head(self.num_features, num_classes).to(next(self.parameters()))
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Recompute the units in the backward pass: less memory, a third more time."""
+        for module in self.modules():
+            if isinstance(module, Stage):
+                module.grad_checkpointing = enable
+
+    @staticmethod
+    def resize_config(
+        config: RepMLPNetConfig, img_size: tuple[int, int], method: Literal["block", "interpolate"]
+    ) -> RepMLPNetConfig:
+        """The config for another image size.
+
+        Args:
+            config: of the net that has weights.
+            img_size: the new height and width in pixels.
+            method: `block` keeps the tile, for images of whole tiles; `interpolate` makes one tile
+                of the new image.
+
+        Raises:
+            AllmlpError: the size does not fit the method.
+        """
+        check_choice("resize", method, RESIZES)
+        if method == "interpolate":
+            return replace(config, img_size=img_size, tile_size=None)
+        stride = PATCH << (len(config.widths) - 1)
+        old, new = (tuple(s // stride for s in size) for size in (config.tile, img_size))
+        tile_counts((old[0], old[1]), (new[0], new[1]))
+        return replace(config, img_size=img_size, tile_size=config.tile)
+
+    def resize_state(
+        self,
+        state: Mapping[str, Tensor],
+        old_config: RepMLPNetConfig,
+        method: Literal["block", "interpolate"],
+    ) -> dict[str, Tensor]:
+        """Weights of a net for another image size, as weights for this one.
+
+        `block` changes none: every tile is mixed as before, the gates see the whole image.
+        `interpolate` resamples the matrices over places; an approximation until fine-tuned.
+
+        Args:
+            state: of a net with `old_config`; this one has
+                `resize_config(old_config, img_size, method)`.
+            old_config: the sizes of that net.
+            method: as in `resize_config`.
+        """
+        resized = dict(state)
+        if method == "block":
+            return resized
+        for name, module in self.named_modules():
+            if not isinstance(module, ShareSetLinear):
+                continue
+            stage = int(name.split(".")[1])
+            weight, old, new = (
+                state[f"{name}.weight"],
+                old_config.grid(stage),
+                self.config.grid(stage),
+            )
+            bias = state.get(f"{name}.bias", weight.new_zeros(weight.shape[:2]))
+            pairs = [
+                interpolate_token_map(w, b, old, new) for w, b in zip(weight, bias, strict=True)
+            ]
+            resized[f"{name}.weight"] = torch.stack([w for w, _ in pairs])
+            if module.bias is not None:
+                resized[f"{name}.bias"] = torch.stack([b for _, b in pairs])
+        return resized
+
+    def no_weight_decay(self) -> set[str]:
+        """Parameters exempt from decay beyond biases and norms: none."""
+        return set()
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """Patterns, in timm's form, that sort parameters into stem, units and the final norm."""
+        block = r"^stages\.(\d+)" if coarse else r"^stages\.(\d+)\.blocks\.(\d+)"
+        blocks = [(r"^stages\.(\d+)\.down", (0,)), (block, None), (r"^norm", (99999,))]
+        return {"stem": r"^stem", "blocks": blocks}
+
+
+_T = RepMLPNetConfig()
+_B = RepMLPNetConfig(widths=(96, 192, 384, 768), depths=(2, 2, 12, 2), share_sets=(1, 4, 32, 128))
+_256 = (256, 256)
+
+VARIANTS = {
+    # paper, table 1
+    "repmlpnet_t224": _T,
+    "repmlpnet_t256": replace(_T, img_size=_256),
+    "repmlpnet_b224": _B,
+    "repmlpnet_b256": replace(_B, img_size=_256),
+    "repmlpnet_d256": replace(_T, img_size=_256, widths=(80, 160, 320, 640), depths=(2, 2, 18, 2)),
+    "repmlpnet_l256": replace(_B, img_size=_256, depths=(2, 2, 18, 2), share_sets=(1, 4, 32, 256)),
+}

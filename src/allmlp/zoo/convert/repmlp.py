@@ -1,0 +1,132 @@
+"""RepMLPNet weights of the authors, in the training and the deploy form, and our own bare tensors.
+
+The authors' deploy form is our `injected`: it keeps every batch norm but those of the branches.
+Shapes tell every size of square images; of other images the size must be stated.
+"""
+
+import re
+from dataclasses import replace
+
+from allmlp.models.repmlp import PATCH, RepMLPNetConfig
+from allmlp.zoo.convert.format import State, square_grid
+from allmlp.zoo.convert.pyramid import PyramidFormat
+from allmlp.zoo.convert.renaming import with_bias
+
+__all__ = ["REPMLPNET_FORMATS"]
+
+_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+
+
+def _config(
+    ours: State, depths: tuple[int, ...], img_size: tuple[int, int] | None
+) -> RepMLPNetConfig:
+    units = [f"stages.{s}.blocks.0" for s in range(len(depths))]
+    places = [ours[f"{unit}.mix.places.weight"] for unit in units]
+    stem = ours["stem.conv.conv.weight" if "stem.conv.conv.weight" in ours else "stem.conv.weight"]
+    kernels = [
+        tensor.shape[-1]
+        for key, tensor in sorted(ours.items())
+        if re.fullmatch(rf"{re.escape(units[0])}\.mix\.branches\.\d+\.conv\.weight", key)
+    ]
+    form = "training" if kernels else "injected"
+    return RepMLPNetConfig(
+        img_size=square_grid("RepMLPNet", places[0].shape[1], PATCH, img_size),
+        in_chans=stem.shape[1],
+        widths=tuple(len(ours[f"{unit}.mix.gate.fc2.bias"]) for unit in units),
+        depths=depths,
+        share_sets=tuple(len(weight) for weight in places),
+        kernels=tuple(kernels) or (1, 3),
+        num_classes=len(ours["head.bias"]) if "head.bias" in ours else 0,
+        form="deploy" if "stem.conv.weight" in ours else form,  # type: ignore[arg-type]
+    )
+
+
+def _norm(ours: str, theirs: str) -> dict[str, str]:
+    return {f"{ours}.{kind}": f"{theirs}.{kind}" for kind in _NORM}
+
+
+def _conv(ours: str, theirs: str) -> dict[str, str]:
+    return {f"{ours}.conv.weight": f"{theirs}.conv.weight"} | _norm(f"{ours}.norm", f"{theirs}.bn")
+
+
+def _matrices(ours: State) -> State:
+    """1 × 1 kernels as matrices, those over places one by one for each share-set."""
+    shaped = {}
+    for key, tensor in ours.items():
+        if key.endswith("mix.places.weight"):
+            tensor = tensor.reshape(-1, tensor.shape[1], tensor.shape[1])
+        elif key.endswith("mix.places.bias"):
+            places = ours[key.removesuffix("bias") + "weight"].shape[1]
+            tensor = tensor.reshape(-1, places)
+        elif ".gate." in key and tensor.ndim == 4:
+            tensor = tensor.flatten(1)
+        shaped[key] = tensor
+    return shaped
+
+
+def _unit(block: str, kernels: tuple[int, ...]) -> dict[str, str]:
+    mix = f"{block}.repmlp_block"
+    names = _norm("mix_norm", f"{block}.prebn1") | _norm("channel_norm", f"{block}.prebn2")
+    names |= with_bias({"mix.gate.fc1": f"{mix}.gp.fc1", "mix.gate.fc2": f"{mix}.gp.fc2"})
+    names |= _conv("fc1", f"{block}.ffn_block.ffn_fc1") | _conv("fc2", f"{block}.ffn_block.ffn_fc2")
+    names["mix.places.weight"] = f"{mix}.fc3.weight"
+    if not kernels:
+        return names | {"mix.places.bias": f"{mix}.fc3.bias"}
+    for i, kernel in enumerate(kernels):
+        names |= _conv(f"mix.branches.{i}", f"{mix}.repconv{kernel}")
+    return names | _norm("mix.norm", f"{mix}.fc3_bn")
+
+
+_HEAD = with_bias({"head": "head"})
+
+_TRAINING = PyramidFormat(
+    format="RepMLP",
+    family="repmlpnet",
+    outside=_conv("stem.conv", "conv_embedding") | _norm("norm", "head_norm"),
+    optional=(_HEAD,),
+    down=_conv("conv", "embeds.{p}"),
+    block=_unit("stages.{s}.{b}", (1, 3)),
+    sign="mix.norm.weight",
+    config=_config,
+    reshape=_matrices,
+)
+_DEPLOY = replace(
+    _TRAINING,
+    format="RepMLP (deploy)",
+    block=_unit("stages.{s}.{b}", ()),
+    sign="mix.places.bias",
+)
+
+
+def _own(names: PyramidFormat) -> PyramidFormat:
+    """The same form under our names."""
+    return replace(
+        names,
+        format="allmlp",
+        outside={key: key for key in names.outside},
+        down={key: f"stages.{{s}}.down.{key}" for key in names.down},
+        block={key: f"stages.{{s}}.blocks.{{b}}.{key}" for key in names.block},
+        reshape=lambda ours: ours,
+    )
+
+
+_OURS_DEPLOY = _own(
+    replace(
+        _TRAINING,
+        outside=with_bias({"stem.conv": "", "norm": ""}),
+        down=with_bias({"conv": ""}),
+        block=with_bias(
+            {
+                "mix_norm": "",
+                "mix.gate.fc1": "",
+                "mix.gate.fc2": "",
+                "mix.places": "",
+                "fc1": "",
+                "fc2": "",
+            }
+        ),
+        sign="fc1.bias",
+    )
+)
+
+REPMLPNET_FORMATS = (_own(_TRAINING), _own(_DEPLOY), _OURS_DEPLOY, _TRAINING, _DEPLOY)
