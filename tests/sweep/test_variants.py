@@ -77,6 +77,12 @@ COSTS = {
     "repmlpnet_b256": (96_447_512, 95_678_512, 9_640_209_408),
     "repmlpnet_d256": (86_887_648, 86_246_648, 8_636_207_360),
     "repmlpnet_l256": (117_641_560, 116_872_560, 11_609_484_288),
+    # closed form, stages of n places and width d: the stem 552 E n, a block
+    # n (10 d² + 2 d m r + 49 m r²), between stages 20 d² n', the head d k
+    "csmixer_t": (25_387_288, 24_874_288, 2_390_100_096),
+    "csmixer_s": (32_183_800, 31_414_800, 4_190_376_192),
+    "csmixer_b": (55_936_888, 55_167_888, 7_767_373_056),
+    "csmixer_l": (94_187_688, 93_162_688, 13_709_057_024),
     # closed form: edges times (G + k + 1), the head's 64 * 10 among them
     "kan": (457_344, 451_584, 457_344),
     # closed form: 784d + 2d + d² + 2d + dk + k; the linear layers have no bias beside batch norm
@@ -91,6 +97,13 @@ _THIN = {"widths": (8, 16, 20, 24), "depths": (1, 1, 2, 1)}
 SHRUNK: dict[str, dict[str, Any]] = {
     "cyclemlp_b1": {**_THIN, "img_size": (64, 96)},
     "cyclemlp_t": {**_THIN, "img_size": (64, 96)},
+    "csmixer_t": {
+        "width": 8,
+        "depths": (2, 1, 1, 1),
+        "heads": (1, 2, 2, 3),
+        "group_side": 2,
+        "img_size": (64, 96),
+    },
     "repmlpnet_t224": {**_THIN, "img_size": (64, 32), "share_sets": (1, 4, 10, 8)},
 }
 

@@ -106,6 +106,9 @@ PUBLISHED: dict[str, tuple[PublishedResult, ...]] = {
     "cyclemlp_b3": (_cyclemlp(82.4),),
     "cyclemlp_b4": (_cyclemlp(83.0),),
     "cyclemlp_b5": (_cyclemlp(83.2),),
+    "csmixer_l": (
+        PublishedResult(83.2, "none (ImageNet-1k alone)", 224, "arXiv:2308.13363, abstract"),
+    ),
     "repmlpnet_t224": _repmlpnet(76.4, 76.62, 224),
     "repmlpnet_t256": _repmlpnet(77.5, 77.44, 256),
     "repmlpnet_b224": _repmlpnet(80.1, 80.32, 224),

@@ -15,6 +15,7 @@ from allmlp.errors import AllmlpError, unknown_name
 from allmlp.models import (
     bilinear,
     convmixer,
+    csmixer,
     cyclemlp,
     gmlp,
     image_bilinear,
@@ -82,6 +83,13 @@ FAMILIES: dict[str, Family] = {
         "arXiv:2107.10224",
         cyclemlp.CycleMLP,
         cyclemlp.EXPERIMENTAL,
+    ),
+    "csmixer": Family(
+        csmixer.CSMixer,
+        csmixer.CSMixerConfig,
+        csmixer.VARIANTS,
+        "arXiv:2308.13363",
+        csmixer.CSMixer,
     ),
     "repmlpnet": Family(
         repmlp.RepMLPNet,

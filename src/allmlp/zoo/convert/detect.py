@@ -8,6 +8,7 @@ from torch import Tensor
 from allmlp.errors import AllmlpError
 from allmlp.zoo.convert.bilinear import BILINEAR_FORMATS
 from allmlp.zoo.convert.convmixer import CONVMIXER_FORMATS
+from allmlp.zoo.convert.csmixer import CSMIXER_FORMATS
 from allmlp.zoo.convert.cyclemlp import CYCLEMLP_FORMATS
 from allmlp.zoo.convert.efficient_kan import EFFICIENT_KAN
 from allmlp.zoo.convert.fast_kan import FAST_KAN
@@ -31,6 +32,7 @@ CONVERTERS: tuple[Converter, ...] = (
     *GMLP_FORMATS,
     *BILINEAR_FORMATS,
     *CYCLEMLP_FORMATS,
+    *CSMIXER_FORMATS,
     *REPMLPNET_FORMATS,
     *PYKAN_FORMATS,
     EFFICIENT_KAN,
