@@ -150,5 +150,5 @@ def test_bad_patterns() -> None:
         cyclic_pattern(0, (1, 3))
     with pytest.raises(AllmlpError, match="for 3 channels, the map has 4"):
         shift_channels(maps(1, 2, 2, 4), cyclic_pattern(3, (1, 3)))
-    with pytest.raises(AllmlpError, match="unknown shift pattern 'ciclic'; did you mean cyclic"):
-        make_pattern("ciclic", 3, (1, 3))
+    with pytest.raises(AllmlpError, match="unknown shift pattern 'cyclick'; did you mean cyclic"):
+        make_pattern("cyclick", 3, (1, 3))

@@ -44,8 +44,8 @@ def take_turns(
         rounds: timed calls of each.
         warmup: untimed calls of each, first.
         device: waited for before the clock is read.
-        clock: seconds; `time.process_time` on a processor that others use as well, where it leaves
-            out the time that they had (and adds up threads).
+        clock: seconds. `time.process_time` (all threads, added up) or `time.thread_time` (one) leave
+            out what other programs take from a machine that is shared.
 
     Raises:
         AllmlpError: nobody to time, or a count that is no positive integer.

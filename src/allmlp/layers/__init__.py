@@ -52,6 +52,7 @@ from allmlp.layers.parametrize import WEIGHT_NORMS as WEIGHT_NORMS
 from allmlp.layers.parametrize import parametrize_linear as parametrize_linear
 from allmlp.layers.patch_embed import STEMS as STEMS
 from allmlp.layers.patch_stem import PatchStem as PatchStem
+from allmlp.layers.pyramid import Stage as Stage
 from allmlp.layers.recompute import recompute as recompute
 from allmlp.layers.residual import RESIDUALS as RESIDUALS
 from allmlp.layers.residual import NoResidual as NoResidual
@@ -105,6 +106,7 @@ __all__ = [
     "ResidualBlock",
     "Sine",
     "SquaredReLU",
+    "Stage",
     "SymbolicEdges",
     "TokenLinear",
     "TokenMlp",

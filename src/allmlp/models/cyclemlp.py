@@ -172,7 +172,7 @@ class CycleMix(nn.Module):
 
     def _weigh(self, mean: Float[Tensor, "b d"]) -> Float[Tensor, "b d 3"]:
         logits = self.fc2(self.activation(self.fc1(mean)))
-        return rearrange(logits, "b (d k) -> b d k", k=3).softmax(dim=-1)
+        return logits.unflatten(-1, (-1, 3)).softmax(dim=-1)
 
     def _folded(self, x: Float[Tensor, "b h w d"]) -> Float[Tensor, "b h w d"]:
         """The same with the four linear maps of an image multiplied into three.
@@ -186,11 +186,14 @@ class CycleMix(nn.Module):
         summed = summed + F.linear(means[1], self.along_h.weight, self.along_h.bias)
         weights = self._weigh(summed + F.linear(means[2], self.channel.weight))
         biases = weights[..., 0] * self.along_w.bias + weights[..., 1] * self.along_h.bias
-        y = self.proj(biases)[:, None]
-        for k, (branch, read) in enumerate(zip(branches, reads, strict=True)):
-            # (b, d, d), a matrix for each image
-            folded = (self.proj.weight * weights[:, None, :, k]) @ branch.weight
-            y = torch.baddbmm(y, read.flatten(1, 2), folded.mT)
+        # (b, 3, d, d): for each image, what it does to each of the three
+        matrices = torch.stack([branch.weight for branch in branches])
+        folded = (self.proj.weight * weights.mT[:, :, None]) @ matrices
+        y = torch.baddbmm(self.proj(biases)[:, None], reads[0].flatten(1, 2), folded[:, 0].mT)
+        # in place where autocast, which knows no such form, does not have to see the operands
+        add = torch.baddbmm if torch.is_autocast_enabled(x.device.type) else Tensor.baddbmm_
+        for k in (1, 2):
+            y = add(y, reads[k].flatten(1, 2), folded[:, k].mT)
         return y.view(x.shape)
 
 

@@ -2,6 +2,7 @@
 
 from allmlp.ops.bspline import bspline_basis as bspline_basis
 from allmlp.ops.contraction import basis_linear as basis_linear
+from allmlp.ops.convolution_matrix import convolution_matrix as convolution_matrix
 from allmlp.ops.expansion import Expansion as Expansion
 from allmlp.ops.fourier import harmonics as harmonics
 from allmlp.ops.linear import linear as linear
@@ -26,6 +27,7 @@ __all__ = [
     "basis_values",
     "bspline_basis",
     "bumps",
+    "convolution_matrix",
     "cyclic_pattern",
     "harmonics",
     "linear",
