@@ -510,7 +510,11 @@ class CycleMLP(VisionModel):
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Patterns, in timm's form, that sort parameters into stem, blocks and the final norms."""
         block = r"^stages\.(\d+)" if coarse else r"^stages\.(\d+)\.blocks\.(\d+)"
-        blocks = [(r"^stages\.(\d+)\.down", (0,)), (block, None), (r"^(norm|out_norms)", (99999,))]
+        blocks = [
+            (r"^stages\.(\d+)\.down", (0,)),
+            (block, None),
+            (r"^(?:norm|out_norms)", (99999,)),
+        ]
         return {"stem": r"^stem", "blocks": blocks}
 
 
