@@ -117,7 +117,7 @@ def test_what_cannot_be_merged() -> None:
         inject_locality(reparameterize(trained()))
     with pytest.raises(AllmlpError, match="nothing to merge in a Mixer; known are: RepMLPNet"):
         reparameterize(allmlp.create_model("mixer_digits").eval())
-    bare = trained()
+    bare: Any = trained()
     bare.stages[0].blocks[0].mix.norm = nn.BatchNorm1d(2, track_running_stats=False).double()
     with pytest.raises(AllmlpError, match="depends on the batch and cannot be merged"):
         reparameterize(bare.eval())

@@ -100,7 +100,7 @@ def test_it_starts_as_a_gate_of_one() -> None:
     mix = SpatialChannelMix(width=8, heads=2, rank=2, side=7, grouping="local")
     x = torch.randn(1, 7, 7, 8)
     torch.testing.assert_close(mix(x), mix.out(mix.gate(x)), rtol=1e-3, atol=1e-5)
-    model = CSMixer(CSMixerConfig(**THIN))
+    model: Any = CSMixer(CSMixerConfig(**THIN))
     ups = [m.up.bias for m in model.modules() if isinstance(m, SpatialChannelMix)]
     assert all(torch.equal(bias, torch.ones_like(bias)) for bias in ups)
     assert model.stages[0].blocks[0].channel_mlp.fc1.bias.abs().max() == 0

@@ -24,7 +24,7 @@ from allmlp.zoo.pretrained import Weights, build_pretrained
 THIN: dict[str, Any] = {"widths": (4, 6, 8, 8), "depths": (1, 1, 1, 1)}
 
 
-def tiny(**changes: Any) -> CycleMLP:
+def tiny(**changes: Any) -> Any:
     return stirred(CycleMLP(CycleMLPConfig(**{**THIN, "num_classes": 3, **changes})))
 
 
@@ -89,7 +89,7 @@ def test_cyclefc_by_its_equation(steps: tuple[int, int]) -> None:
 
 def test_cyclefc_against_torchvisions_deformable_convolution() -> None:
     try:
-        from torchvision.ops import deform_conv2d
+        from torchvision.ops import deform_conv2d  # type: ignore[import-untyped]
     except (ImportError, RuntimeError):
         pytest.skip("torchvision is absent, or its operators are")
     layer = CycleFC(7, cyclic_pattern(7, (1, 3)))

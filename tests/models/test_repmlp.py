@@ -35,7 +35,7 @@ def stirred(model: nn.Module) -> Any:
     return model.double().eval()
 
 
-def tiny(**changes: Any) -> RepMLPNet:
+def tiny(**changes: Any) -> Any:
     return stirred(RepMLPNet(RepMLPNetConfig(**{**THIN, **changes})))
 
 
@@ -140,7 +140,7 @@ def test_weights_at_another_size_by_resampling(form: Any) -> None:
     model = tiny(form=form)
     config = RepMLPNet.resize_config(model.config, (32, 32), "interpolate")
     assert config.tile == (32, 32)
-    large = RepMLPNet(config).double().eval()
+    large: Any = RepMLPNet(config).double().eval()
     state = large.resize_state(model.state_dict(), model.config, "interpolate")
     large.load_state_dict(state)
     assert large(maps(1, 3, 32, 32)).shape == (1, 3)

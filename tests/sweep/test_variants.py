@@ -133,7 +133,9 @@ def test_parameters_and_macs(name: str) -> None:
 @pytest.mark.parametrize("name", COSTS)
 def test_contract_on_the_meta_device(name: str) -> None:
     # the contract of a pyramid does not depend on its depth, the time of this test does
-    shallow = {"depths": (1, 1, 1, 1)} if hasattr(variant_config(name)[1], "depths") else {}
+    shallow: dict[str, Any] = (
+        {"depths": (1, 1, 1, 1)} if hasattr(variant_config(name)[1], "depths") else {}
+    )
     with torch.device("meta"):
         built = create_model(name, **shallow)
         images = torch.empty(3, built.config.in_chans, *built.config.img_size)

@@ -17,7 +17,7 @@ from allmlp.zoo.tensors import read_tensors
 CONFIG = CycleMLPConfig(
     widths=(4, 6, 8, 10), depths=(1, 2, 1, 1), mlp_ratios=(2, 2, 1, 1), num_classes=3
 )
-RENAMES = [
+RENAMES: list[tuple[str, Any]] = [
     (r"^stem\.conv", "patch_embed.proj"),
     (r"^out_norms\.(\d)", lambda m: f"norm{2 * int(m[1])}"),
     (r"^stages\.(\d)\.down\.conv", lambda m: f"network.{2 * int(m[1]) - 1}.proj"),
