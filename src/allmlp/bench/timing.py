@@ -44,8 +44,8 @@ def take_turns(
         rounds: timed calls of each.
         warmup: untimed calls of each, first.
         device: waited for before the clock is read.
-        clock: seconds. `time.process_time` (all threads, added up) and `time.thread_time` (this one)
-            leave out what other programs take from a machine that is shared.
+        clock: seconds. `time.process_time` (all threads, added up) and `time.thread_time` (one)
+            leave out what other programs take from a shared machine.
 
     Raises:
         AllmlpError: nobody to time, or a count that is no positive integer.
