@@ -28,6 +28,7 @@ from allmlp.layers.hooked import hooked
 from allmlp.layers.mlp import Mlp
 from allmlp.layers.pyramid import Stage, show_places, stage_info, stage_rates
 from allmlp.models.contract import VisionModel
+from allmlp.ops.autocast import autocast_dtype
 from allmlp.ops.blocks import block_numbers
 from allmlp.ops.linear import linear
 from allmlp.ops.shift import SHIFT_PATTERNS, ShiftPattern, make_pattern, shift_channels
@@ -191,7 +192,7 @@ class CycleMix(nn.Module):
         folded = (self.proj.weight * weights.mT[:, :, None]) @ matrices
         y = torch.baddbmm(self.proj(biases)[:, None], reads[0].flatten(1, 2), folded[:, 0].mT)
         # in place where autocast, which knows no such form, does not have to see the operands
-        add = torch.baddbmm if torch.is_autocast_enabled(x.device.type) else Tensor.baddbmm_
+        add = Tensor.baddbmm_ if autocast_dtype(x) is None else torch.baddbmm
         for k in (1, 2):
             y = add(y, reads[k].flatten(1, 2), folded[:, k].mT)
         return y.view(x.shape)

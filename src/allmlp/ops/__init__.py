@@ -1,5 +1,6 @@
 """Pure tensor functions and their kernels. Nothing here holds state."""
 
+from allmlp.ops.autocast import autocast_dtype as autocast_dtype
 from allmlp.ops.bspline import bspline_basis as bspline_basis
 from allmlp.ops.contraction import basis_linear as basis_linear
 from allmlp.ops.convolution_matrix import convolution_matrix as convolution_matrix
@@ -23,6 +24,7 @@ __all__ = [
     "Expansion",
     "ShiftPattern",
     "SymbolicFunction",
+    "autocast_dtype",
     "basis_linear",
     "basis_values",
     "bspline_basis",

@@ -34,6 +34,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from allmlp.errors import AllmlpError
+from allmlp.ops.autocast import autocast_dtype
 from allmlp.ops.expansion import Expansion
 
 __all__ = ["at_least_float32", "basis_linear", "plain_needed"]
@@ -82,9 +83,9 @@ def basis_linear(
     Raises:
         AllmlpError: x and weight differ in dtype, outside autocast.
     """
-    device = x.device.type
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-        weight = weight.to(torch.get_autocast_dtype(device))
+    dtype = autocast_dtype(x)
+    if dtype is not None:
+        weight = weight.to(dtype)
     elif x.dtype != weight.dtype:
         raise AllmlpError(
             f"inputs must have the dtype of the weights, {weight.dtype}, got {x.dtype}; "

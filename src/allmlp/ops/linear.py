@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from allmlp.ops.autocast import autocast_dtype
+
 __all__ = ["GELUS", "linear", "linear_gelu"]
 
 GELUS = ("tanh", "none")  # torch's names: the tanh approximation, and the exact erf form
@@ -66,8 +68,8 @@ def linear_gelu(
 def _onednn(
     x: Tensor, weight: Tensor, bias: Tensor | None, activation: str, approximate: str
 ) -> Tensor:
-    if torch.is_autocast_enabled("cpu"):
-        dtype = torch.get_autocast_dtype("cpu")
+    dtype = autocast_dtype(x)
+    if dtype is not None:
         x, weight = x.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], approximate)

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from allmlp.ops.autocast import autocast_dtype
+
 __all__ = ["mix_tokens"]
 
 
@@ -26,8 +28,8 @@ def mix_tokens(
     Shape:
         (b, n, d) -> (b, m, d); output dtype = input dtype (autocast's dtype under autocast).
     """
-    device = x.device.type
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+    dtype = autocast_dtype(x)
+    if dtype is not None:
         # cast the (m, n) weight itself: autocast would cast its expansion, b times the work
-        weight = weight.to(torch.get_autocast_dtype(device))
+        weight = weight.to(dtype)
     return torch.baddbmm(bias[:, None], weight.expand(x.shape[0], -1, -1), x)
