@@ -337,3 +337,12 @@ def test_progress_goes_to_stderr_only_when_asked(capsys: pytest.CaptureFixture[s
     assert "epoch 2/2" in shown.err
     allmlp.fit(mlp(), x, y, epochs=2, validation=(x, y))
     assert capsys.readouterr().err == ""
+
+
+def test_time_is_up() -> None:
+    x, y = classes()
+    history = fit(mlp(), x, y, epochs=10**6, batch_size=8, max_seconds=0.05, validation=(x, y))
+    assert history.stopped == "0.05 seconds over"
+    assert history.best is not None
+    with pytest.raises(AllmlpError, match="max_seconds above 0, got 0.0"):
+        fit(mlp(), x, y, epochs=1, max_seconds=0.0)

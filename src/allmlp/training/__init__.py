@@ -18,6 +18,10 @@ from allmlp.training.loop import NotFiniteError as NotFiniteError
 from allmlp.training.loop import StepReport as StepReport
 from allmlp.training.loop import Watcher as Watcher
 from allmlp.training.loop import evaluate as evaluate
+from allmlp.training.members import MemberClassification as MemberClassification
+from allmlp.training.members import MemberRegression as MemberRegression
+from allmlp.training.members import mean_answer as mean_answer
+from allmlp.training.members import probabilities as probabilities
 from allmlp.training.moments import carry_moments as carry_moments
 from allmlp.training.muon import MuonAdamW as MuonAdamW
 from allmlp.training.muon import hidden_matrices as hidden_matrices
@@ -64,6 +68,8 @@ __all__ = [
     "History",
     "Lion",
     "Loop",
+    "MemberClassification",
+    "MemberRegression",
     "MuonAdamW",
     "MupRule",
     "NotFiniteError",
@@ -95,9 +101,11 @@ __all__ = [
     "layer_depths",
     "listen_for_stop",
     "load_checkpoint",
+    "mean_answer",
     "model_state",
     "mup_groups",
     "mup_rules",
+    "probabilities",
     "save_checkpoint",
     "warmup_cosine",
 ]

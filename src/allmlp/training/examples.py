@@ -17,7 +17,8 @@ from allmlp.errors import AllmlpError
 
 __all__ = ["Arrays", "Examples", "Loader", "Place"]
 
-Batch = tuple[Tensor, Tensor]
+# inputs, targets and, where examples count differently, their weights
+Batch = tuple[Tensor, ...]
 
 
 class Place:
@@ -74,6 +75,23 @@ class Place:
             targets = targets.long()
         return inputs, targets
 
+    def weights(self, values: Any, count: int) -> Tensor:
+        """Weights of so many examples there, divided by their mean.
+
+        Raises:
+            AllmlpError: they are not one number for each, negative, not finite, or all zero.
+        """
+        # in float64: the mean of many float32 is off in the last digits
+        weights = Place(self.device, torch.float64).tensor(values, "weights").double()
+        if weights.shape != (count,):
+            raise AllmlpError(
+                f"weights must be one number for each of {count} examples, got shape "
+                f"{tuple(weights.shape)}"
+            )
+        if not bool((weights >= 0).all() & weights.isfinite().all()) or not bool(weights.any()):
+            raise AllmlpError("weights must be finite, not negative and not all zero")
+        return (weights / weights.mean()).to(self.dtype)
+
 
 @runtime_checkable
 class Examples(Protocol):
@@ -99,40 +117,38 @@ class Arrays:
     """Whole tensors, indexed on their device: no row is ever touched alone.
 
     Args:
-        batch: inputs and targets, where they shall stay.
+        batch: inputs, targets and perhaps weights, where they shall stay.
         batch_size: examples of a batch; the last one holds what remains.
         seed: with the epoch it decides the order; None keeps that of the tensors.
     """
 
     def __init__(self, batch: Batch, batch_size: int, seed: int | None):
-        self.inputs, self.targets = batch
+        self.whole = batch
         self.batch_size = batch_size
         self.seed = seed
-        self.length: int | None = math.ceil(len(self.inputs) / batch_size)
+        self.length: int | None = math.ceil(self.count() / batch_size)
 
     def first(self) -> Batch:
         """All of them."""
-        return self.inputs, self.targets
+        return self.whole
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """In an order that is a function of seed and epoch."""
         if self.length == 1:
-            yield self.inputs, self.targets
+            yield self.whole
         elif self.seed is None:
-            yield from zip(
-                self.inputs.split(self.batch_size), self.targets.split(self.batch_size), strict=True
-            )
+            yield from zip(*(part.split(self.batch_size) for part in self.whole), strict=True)
         else:
             order = torch.randperm(
-                len(self.inputs), generator=epoch_generator(self.seed, epoch, "order")
+                self.count(), generator=epoch_generator(self.seed, epoch, "order")
             )
-            for rows in order.to(self.inputs.device).split(self.batch_size):
-                # half the cost of `inputs[rows]` on small batches
-                yield self.inputs.index_select(0, rows), self.targets.index_select(0, rows)
+            for rows in order.to(self.whole[0].device).split(self.batch_size):
+                # half the cost of `part[rows]` on small batches
+                yield tuple(part.index_select(0, rows) for part in self.whole)
 
     def count(self) -> int:
         """Rows."""
-        return len(self.inputs)
+        return len(self.whole[0])
 
 
 class Loader:

@@ -1,5 +1,7 @@
 """Any module, any examples, in memory: the loop without a run directory."""
 
+import math
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
@@ -26,6 +28,7 @@ from allmlp.training.random_state import random_state, restore_random_state
 from allmlp.training.schedule import build_schedule
 from allmlp.training.schedule_free import is_schedule_free
 from allmlp.training.selection import Selection
+from allmlp.training.task import Task
 
 __all__ = ["fit"]
 
@@ -38,7 +41,8 @@ def fit(
     inputs: Tensor | np.ndarray | Iterable[Any],
     targets: Tensor | np.ndarray | None = None,
     *,
-    loss: Literal["auto", "cross_entropy", "mse"] | LossFunction = "auto",
+    weights: Tensor | np.ndarray | None = None,
+    loss: Literal["auto", "cross_entropy", "mse"] | LossFunction | Task = "auto",
     optimizer: str | type[Optimizer] | Optimizer = "adamw",
     lr: float | None = None,
     epochs: int | None = None,
@@ -46,7 +50,7 @@ def fit(
     batch_size: int | None = None,
     validation: Any = None,
     weight_decay: float = 0.0,
-    schedule: Literal["constant", "cosine"] = "constant",
+    schedule: str = "constant",
     warmup: int = 0,
     clip: float | None = None,
     accumulate: int = 1,
@@ -54,6 +58,7 @@ def fit(
     early_stop: int | None = None,
     metric: str | None = None,
     keep_best: bool = False,
+    max_seconds: float | None = None,
     precision: Literal["auto", "fp32", "bf16"] = "fp32",
     seed: int = 0,
     log_every: int = 10,
@@ -78,9 +83,11 @@ def fit(
         inputs: (n, ...); or, without `targets`, an iterable of (inputs, targets) batches that can
             be iterated over once per epoch, such as a list or a `DataLoader`.
         targets: (n, ...), as the loss needs them.
+        weights: (n,), how much each example counts, relative to their mean; for a `Task` of one's
+            own that takes batches of (inputs, targets, weights).
         loss: `cross_entropy` of integer targets (b,); `mse` of floats in the shape of the outputs;
-            `auto` takes the one that the dtype of the targets tells; or a function of (outputs,
-            targets) to a scalar, the mean over the batch, which is reported as it is.
+            `auto` takes the one that the dtype of the targets tells; a function of (outputs,
+            targets) to a scalar, the mean over the batch, which is reported as it is; or a `Task`.
         optimizer: one of `OPTIMIZERS` (`adamw`, `muon`, `lbfgs` …), a class of optimizers or its
             dotted path, or an optimizer, which is taken as it is.
         lr: peak learning rate; None is the class's own default (1e-3 for `adamw`, 1 for `lbfgs`).
@@ -88,7 +95,8 @@ def fit(
         steps: optimizer steps; the last epoch may be cut short.
         batch_size: None puts up to 4096 examples into one batch and more into batches of 256; with
             LBFGS it must be None. The last batch of an epoch holds what remains. Not for loaders.
-        validation: (inputs, targets), or a loader; judged after every epoch.
+        validation: (inputs, targets), with weights (inputs, targets, weights), or a loader; judged
+            after every epoch.
         weight_decay: of matrices only; torch's meaning for the optimizer chosen.
         schedule: `constant`, or `cosine` to 0 over the whole training.
         warmup: steps of linear rise of the learning rate before that.
@@ -100,6 +108,8 @@ def fit(
             for classes, where epochs within one standard error of the best count as equal and the
             last of them is taken (see `Selection`); `mae` for `mse`.
         keep_best: leave the model with the weights of the best epoch.
+        max_seconds: after which training stops, in the middle of an epoch if need be; the
+            validation that follows is not counted.
         precision: `fp32` is the model's own dtype; `bf16` multiplies in it; `auto` where that is
             fast.
         seed: of order and dropout.
@@ -128,7 +138,7 @@ def fit(
     for name, number in {"epochs": epochs, "steps": steps, "batch_size": batch_size}.items():
         if number is not None:
             check_integers("fit", minimum=1, **{name: number})
-    for name, value in {"lr": lr, "clip": clip}.items():
+    for name, value in {"lr": lr, "clip": clip, "max_seconds": max_seconds}.items():
         if value is not None and not value > 0:
             raise AllmlpError(f"fit needs {name} above 0, got {value}")
     if not weight_decay >= 0:
@@ -140,6 +150,10 @@ def fit(
         raise AllmlpError("fit needs either epochs or steps, got both or neither")
     if validation is None and (early_stop is not None or keep_best or metric is not None):
         raise AllmlpError("early_stop, keep_best and metric judge by validation; pass validation=")
+
+    if weights is not None and not isinstance(loss, Task):
+        raise AllmlpError("weights are read by a task of one's own; pass it as loss=")
+    deadline = math.inf if max_seconds is None else time.monotonic() + max_seconds
 
     if isinstance(optimizer, Optimizer):
         own = optimizer
@@ -159,9 +173,9 @@ def fit(
         raise AllmlpError("a schedule-free optimizer goes with schedule='constant'; it averages")
     with ExitStack() as stack:
         stack.enter_context(_own_randomness(seed, device))
-        examples = _examples(inputs, targets, place, batch_size, seed, whole)
+        examples = _examples(inputs, targets, weights, place, batch_size, seed, whole)
         first = examples.first()
-        task = choose_task(loss, first[1])
+        task = loss if isinstance(loss, Task) else choose_task(loss, first[1])
         outputs = _try_out(model, first[0])
         check_targets(task, outputs, first[1], "targets")
         judged = None if validation is None else _validation(validation, place, batch_size)
@@ -214,6 +228,9 @@ def fit(
                 if report is not None:
                     history.records.append(_record(report, epoch))
                     display.step(report)
+                if time.monotonic() > deadline:
+                    history.stopped = f"{max_seconds:g} seconds over"
+                    break
             epoch += 1
             if judged is not None:
                 with loop.judging(partial(examples.epoch, epoch)) as answering:
@@ -229,6 +246,8 @@ def fit(
                     history.best, history.best_epoch = val[selection.metric], epoch
             if guard is not None and guard.stopped is not None:
                 history.stopped = guard.stopped
+            elif history.stopped:  # of the time
+                pass
             elif steps is not None and loop.step >= steps:
                 history.stopped = f"{steps} steps taken"
             elif epochs is not None and epoch == epochs:
@@ -249,6 +268,7 @@ def fit(
 def _examples(
     inputs: Any,
     targets: Any,
+    weights: Any,
     place: Place,
     batch_size: int | None,
     seed: int | None,
@@ -257,11 +277,15 @@ def _examples(
     if targets is None:
         if isinstance(inputs, Tensor | np.ndarray):
             raise AllmlpError("inputs need targets; pass fit(model, inputs, targets)")
+        if weights is not None:
+            raise AllmlpError("weights are for tensors; a loader has them in its batches")
         if batch_size is not None:
             raise AllmlpError("a loader makes its own batches; leave batch_size at None")
         return Loader(inputs, place)
     batch = place.batch((inputs, targets))
     count = len(batch[0])
+    if weights is not None:
+        batch = (*batch, place.weights(weights, count))
     if whole or (batch_size is None and count <= _WHOLE):
         batch_size = count
     return Arrays(batch, batch_size or _BATCH, seed)
@@ -271,10 +295,15 @@ def _validation(validation: Any, place: Place, batch_size: int | None) -> Exampl
     if isinstance(validation, tuple) and all(
         isinstance(v, Tensor | np.ndarray) for v in validation
     ):
-        if len(validation) != 2:
-            raise AllmlpError(f"validation is (inputs, targets), got {len(validation)} parts")
-        return _examples(*validation, place, batch_size, None, False)
-    return _examples(validation, None, place, None, None, False)
+        if len(validation) not in (2, 3):
+            raise AllmlpError(
+                f"validation is (inputs, targets) or (inputs, targets, weights), got "
+                f"{len(validation)} parts"
+            )
+        weights = validation[2] if len(validation) == 3 else None
+        inputs, targets = validation[:2]
+        return _examples(inputs, targets, weights, place, batch_size, None, False)
+    return _examples(validation, None, None, place, None, None, False)
 
 
 def _try_out(model: nn.Module, inputs: Tensor) -> Any:

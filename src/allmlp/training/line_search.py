@@ -31,7 +31,7 @@ class GuardedSteps:
         self.stopped: str | None = None
         self._failures = 0  # in a row
 
-    def take(self, batch: tuple[Tensor, Tensor]) -> StepReport | None:
+    def take(self, batch: tuple[Tensor, ...]) -> StepReport | None:
         """One step on the whole of the data.
 
         Returns:
@@ -63,7 +63,7 @@ class GuardedSteps:
             self.loop.scale_lr(0.5)
         return report
 
-    def _wrong_after(self, batch: tuple[Tensor, Tensor]) -> str | None:
+    def _wrong_after(self, batch: tuple[Tensor, ...]) -> str | None:
         with torch.no_grad():
             loss = self.loop.task.loss(self.loop.model, batch)[0].item()
         if abs(loss) < torch.inf:

@@ -11,8 +11,9 @@ def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Two parameter groups: matrices decay; biases, norms and scales do not.
 
     Decay pulls towards zero. That regularises a linear map, but would merely detune a bias or the
-    gain of a norm, so everything with fewer than two axes is exempt, and whatever the model names
-    in `no_weight_decay()`. Frozen parameters are left out, shared ones counted once.
+    gain of a norm, so everything with fewer than two axes is exempt, and whatever the model or a
+    part of it names in `no_weight_decay()`. Frozen parameters are left out, shared ones
+    counted once.
 
     Args:
         model: any module.
@@ -21,7 +22,12 @@ def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     Returns:
         Groups for a torch optimizer; an empty one is left out.
     """
-    exempt_names = model.no_weight_decay() if hasattr(model, "no_weight_decay") else set()
+    exempt_names = {
+        f"{path}.{name}" if path else name
+        for path, part in model.named_modules()
+        if hasattr(part, "no_weight_decay")
+        for name in part.no_weight_decay()
+    }
     decayed: list[nn.Parameter] = []
     exempt: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
