@@ -9,6 +9,8 @@ from allmlp.layers.affine import LayerScale as LayerScale
 from allmlp.layers.bases import BASES as BASES
 from allmlp.layers.bases import make_basis as make_basis
 from allmlp.layers.basis import Basis as Basis
+from allmlp.layers.batch_ensemble import BatchEnsembleLinear as BatchEnsembleLinear
+from allmlp.layers.batch_ensemble import MemberScale as MemberScale
 from allmlp.layers.bilinear import GatedLinear as GatedLinear
 from allmlp.layers.bilinear import GatedMlp as GatedMlp
 from allmlp.layers.bspline import BSplineBasis as BSplineBasis
@@ -19,12 +21,17 @@ from allmlp.layers.channel_mlp import make_channel_mlp as make_channel_mlp
 from allmlp.layers.drop_path import DropPath as DropPath
 from allmlp.layers.drop_path import drop_path_rates as drop_path_rates
 from allmlp.layers.dropout_order import dropout_before_batch_norm as dropout_before_batch_norm
+from allmlp.layers.embeddings import LinearEmbedding as LinearEmbedding
+from allmlp.layers.embeddings import PBLDEmbedding as PBLDEmbedding
+from allmlp.layers.embeddings import PeriodicEmbedding as PeriodicEmbedding
+from allmlp.layers.embeddings import PiecewiseLinearEmbedding as PiecewiseLinearEmbedding
 from allmlp.layers.gated import Gate as Gate
 from allmlp.layers.gated import matched_units as matched_units
 from allmlp.layers.global_basis import FourierBasis as FourierBasis
 from allmlp.layers.global_basis import PolynomialBasis as PolynomialBasis
 from allmlp.layers.grkan import GRKAN as GRKAN
 from allmlp.layers.grkan import Rational as Rational
+from allmlp.layers.grouped_linear import GroupedLinear as GroupedLinear
 from allmlp.layers.hooked import hooked as hooked
 from allmlp.layers.init import SCHEMES as SCHEMES
 from allmlp.layers.init import activation_gain as activation_gain
@@ -57,6 +64,8 @@ from allmlp.layers.recompute import recompute as recompute
 from allmlp.layers.residual import RESIDUALS as RESIDUALS
 from allmlp.layers.residual import NoResidual as NoResidual
 from allmlp.layers.residual import Residual as Residual
+from allmlp.layers.table_stem import CategoryEmbedding as CategoryEmbedding
+from allmlp.layers.table_stem import TableStem as TableStem
 from allmlp.layers.token_linear import TokenLinear as TokenLinear
 from allmlp.layers.vector_norm import VECTOR_NORMS as VECTOR_NORMS
 from allmlp.layers.vector_norm import BatchNorm as BatchNorm
@@ -79,8 +88,10 @@ __all__ = [
     "Affine",
     "BSplineBasis",
     "Basis",
+    "BatchEnsembleLinear",
     "BatchNorm",
     "BumpBasis",
+    "CategoryEmbedding",
     "DropPath",
     "DyT",
     "FourierBasis",
@@ -88,15 +99,21 @@ __all__ = [
     "GatedLinear",
     "GatedMlp",
     "GaussianNoise",
+    "GroupedLinear",
     "KANConv1d",
     "KANConv2d",
     "KANConv3d",
     "KANLinear",
     "KANNodes",
     "LayerScale",
+    "LinearEmbedding",
+    "MemberScale",
     "Mlp",
     "NoResidual",
+    "PBLDEmbedding",
     "PatchStem",
+    "PeriodicEmbedding",
+    "PiecewiseLinearEmbedding",
     "PlainLayer",
     "PolynomialBasis",
     "RMSNorm",
@@ -108,6 +125,7 @@ __all__ = [
     "SquaredReLU",
     "Stage",
     "SymbolicEdges",
+    "TableStem",
     "TokenLinear",
     "TokenMlp",
     "activation_gain",
