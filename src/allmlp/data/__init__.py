@@ -27,6 +27,12 @@ from allmlp.data.stream import BrokenImages as BrokenImages
 from allmlp.data.stream import ImageStream as ImageStream
 from allmlp.data.stream import choose_workers as choose_workers
 from allmlp.data.stream import prepare as prepare
+from allmlp.data.table import Table as Table
+from allmlp.data.table import read_table as read_table
+from allmlp.data.table import to_table as to_table
+from allmlp.data.table_encoder import TableEncoder as TableEncoder
+from allmlp.data.table_encoder import fit_encoder as fit_encoder
+from allmlp.data.table_encoder import quantile_edges as quantile_edges
 from allmlp.data.views import five_crops as five_crops
 from allmlp.data.views import predict_views as predict_views
 from allmlp.data.views import random_crops as random_crops
@@ -51,11 +57,14 @@ __all__ = [
     "ResizedCrop",
     "Shard",
     "Splits",
+    "Table",
+    "TableEncoder",
     "TrivialAugment",
     "Warp",
     "balanced_order",
     "choose_workers",
     "epoch_generator",
+    "fit_encoder",
     "five_crops",
     "is_data",
     "iterate_batches",
@@ -64,10 +73,13 @@ __all__ = [
     "load_source",
     "predict_views",
     "prepare",
+    "quantile_edges",
     "random_crops",
+    "read_table",
     "repeated_order",
     "shuffled_order",
     "source_stem",
+    "to_table",
     "with_flips",
     "write_shards",
 ]
