@@ -25,7 +25,7 @@ from allmlp.training.optimizers import build_optimizer, check_made
 from allmlp.training.precision import autocast_dtype
 from allmlp.training.progress import Display, Silent, choose_display
 from allmlp.training.random_state import random_state, restore_random_state
-from allmlp.training.schedule import build_schedule
+from allmlp.training.schedule import WHOLE_SCHEDULES, build_schedule
 from allmlp.training.schedule_free import is_schedule_free
 from allmlp.training.selection import Selection
 from allmlp.training.task import Task
@@ -98,7 +98,8 @@ def fit(
         validation: (inputs, targets), with weights (inputs, targets, weights), or a loader; judged
             after every epoch.
         weight_decay: of matrices only; torch's meaning for the optimizer chosen.
-        schedule: `constant`, or `cosine` to 0 over the whole training.
+        schedule: `constant`, `cosine` to 0 over the whole training, or another one of `SCHEDULES`
+            that counts no epochs.
         warmup: steps of linear rise of the learning rate before that.
         clip: largest global norm of the gradient.
         accumulate: slices that a batch is put through the model in, to save memory.
@@ -145,7 +146,7 @@ def fit(
         raise AllmlpError(f"fit needs weight_decay of at least 0, got {weight_decay}")
     if ema is not None:
         check_rates("fit", ema=ema)
-    check_choice("schedule", schedule, ("constant", "cosine"))
+    check_choice("schedule", schedule, WHOLE_SCHEDULES)
     if (epochs is None) == (steps is None):
         raise AllmlpError("fit needs either epochs or steps, got both or neither")
     if validation is None and (early_stop is not None or keep_best or metric is not None):
@@ -184,9 +185,9 @@ def fit(
         selection = Selection(task, metric, early_stop)
         dtype = autocast_dtype(precision, device)
         total = _total_steps(examples, epochs, steps)
-        if total is None and (schedule == "cosine" or progress):
+        if total is None and (schedule != "constant" or progress):
             raise AllmlpError(
-                "the cosine and the progress bar need to know the number of steps, and the loader "
+                "a schedule and the progress bar need to know the number of steps, and the loader "
                 "has no length; pass steps="
             )
         if total is not None and not warmup < total:

@@ -12,7 +12,7 @@ from typing import Any
 
 from allmlp.errors import AllmlpError, check_choice, unknown_name
 
-__all__ = ["SCHEDULES", "build_schedule", "warmup_cosine"]
+__all__ = ["SCHEDULES", "WHOLE_SCHEDULES", "build_schedule", "warmup_cosine"]
 
 Schedule = Callable[[int], float]
 
@@ -116,6 +116,8 @@ _SHARE_AFTER: dict[str, Callable[..., float]] = {
     "wsd": wsd,
     "flat_cos": flat_cos,
 }
+# those whose length is the training, however many steps an epoch has
+WHOLE_SCHEDULES = {**_SHARE, **_SHARE_AFTER}
 SCHEDULES: dict[str, Callable[..., float]] = {**_SHARE_AFTER, **_EPOCH, **_EPOCH_AFTER, **_SHARE}
 
 
