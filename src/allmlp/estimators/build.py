@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from allmlp.data import TableEncoder
-from allmlp.errors import AllmlpError, check_choice
+from allmlp.errors import check_choice
 from allmlp.estimators.recipes import EMBEDDINGS
 from allmlp.layers import (
     LinearEmbedding,

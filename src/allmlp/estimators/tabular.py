@@ -111,7 +111,9 @@ class _Tabular(TableEstimator):
         if self.optimizer == "adamw":
             # fused: on a small model the update is half of a step otherwise
             options = {"betas": recipe.betas, "fused": True}
-            made = build_optimizer("adamw", module, lr=training.lr, weight_decay=decay, options=options)
+            made = build_optimizer(
+                "adamw", module, lr=training.lr, weight_decay=decay, options=options
+            )
         else:
             # rates and decays of the recipes are AdamW's
             own = self.weight_decay or 0.0
