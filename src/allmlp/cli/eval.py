@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
+from allmlp.cli.table import evaluate_table, holds_table
+
 __all__ = ["evaluate"]
 
 
@@ -30,6 +32,10 @@ def evaluate(
     device:
         cpu, cuda, mps …; auto takes an accelerator if there is one.
     """
+    if holds_table(run):
+        evaluate_table(run, data, part)
+        return
+
     from allmlp.runs.evaluate import evaluate_run
     from allmlp.runs.run import load_run
 

@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from allmlp.cli.table import holds_table, predict_table
 from allmlp.errors import printable
 
 __all__ = ["predict"]
@@ -22,8 +23,9 @@ def predict(
     top: Annotated[int, Parameter(validator=Number(gte=1))] = 5,
     json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
     device: str = "auto",
+    output: Path | None = None,
 ) -> None:
-    """Classify images with a trained run.
+    """Classify images, or the rows of a table, with a trained run.
 
     Parameters
     ----------
@@ -31,14 +33,21 @@ def predict(
         Folder of a run.
     images:
         Image files: PNG, JPEG and what else Pillow reads; folders of them, whose names mean
-        nothing; or data as in training, of which every image is classified: a zip, tars, ….
+        nothing; or data as in training, of which every image is classified: a zip, tars, …. For a
+        run on a table, one csv or parquet file.
     top:
         How many classes to show for each image.
     json_output:
         Print one JSON list instead of lines.
     device:
         cpu, cuda, mps …; auto takes an accelerator if there is one.
+    output:
+        csv file for the predictions of a table; by default TABLE-predictions.csv, here.
     """
+    if holds_table(run):
+        predict_table(run, images, output, device)
+        return
+
     from allmlp.data import BrokenImages, is_data, load_images
     from allmlp.runs.run import load_run
 

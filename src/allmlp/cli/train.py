@@ -5,11 +5,12 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import yaml
 from cyclopts import Parameter
 
+from allmlp.cli.table import train_table_from
 from allmlp.errors import AllmlpError
 from allmlp.runs.config_tree import describe_fields, read_yaml, resolve_config, set_path, to_yaml
 
@@ -32,6 +33,10 @@ def train(
     strict: Annotated[bool, Parameter(negative=())] = False,
     config: Path | None = None,
     resume: str | None = None,
+    target: str | None = None,
+    task: Literal["auto", "classification", "regression"] = "auto",
+    time: str | None = None,
+    group: str | None = None,
     settings: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
 ) -> None:
     """Train a model; alone, a Mixer on handwritten digits in about a minute.
@@ -72,15 +77,33 @@ def train(
     resume:
         A run to go on with under its own configuration; `auto` for the one of this configuration
         (in the folder --run, else the newest under runs/) if there is one, else a new one.
+    target:
+        Column to predict: DATA is then a table, csv or parquet, --model one of mlp, resnet, tabm,
+        tabm-mini, tabm-packed and realmlp, and `--table.PARAMETER` sets what the estimators take,
+        for example `--table.members 16`.
+    task:
+        Of a table: auto takes texts, and numbers that are only two, for classes.
+    time:
+        Column of a table that orders its rows; the newest are tested.
+    group:
+        Column of a table whose groups stay together when rows are split.
     settings:
         PATH=VALUE, the long form of a dotted flag.
     """
     tree = read_yaml(config) if config else {}
+    if target is None and "table" in tree:
+        target = tree["table"].get("target")
     for setting in settings or []:
         path, equals, text = setting.partition("=")
         if not equals:
             raise AllmlpError(f"--set takes PATH=VALUE, got {setting!r}")
         set_path(tree, path, _value(path, text))
+    if target is not None:
+        given = {"model": model, "max_epochs": epochs, "batch_size": batch_size, "lr": lr}
+        given |= {"random_state": seed, "device": device}
+        split = {"task": task, "time": time, "group": group}
+        train_table_from(data, target, run, split, tree, given)
+        return
     if strict:
         set_path(tree, "data.max_broken", 0.0)
     short = {

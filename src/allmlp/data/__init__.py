@@ -33,6 +33,9 @@ from allmlp.data.table import to_table as to_table
 from allmlp.data.table_encoder import TableEncoder as TableEncoder
 from allmlp.data.table_encoder import fit_encoder as fit_encoder
 from allmlp.data.table_encoder import quantile_edges as quantile_edges
+from allmlp.data.table_split import group_parts as group_parts
+from allmlp.data.table_split import random_parts as random_parts
+from allmlp.data.table_split import time_parts as time_parts
 from allmlp.data.views import five_crops as five_crops
 from allmlp.data.views import predict_views as predict_views
 from allmlp.data.views import random_crops as random_crops
@@ -66,6 +69,7 @@ __all__ = [
     "epoch_generator",
     "fit_encoder",
     "five_crops",
+    "group_parts",
     "is_data",
     "iterate_batches",
     "iterate_shares",
@@ -75,10 +79,12 @@ __all__ = [
     "prepare",
     "quantile_edges",
     "random_crops",
+    "random_parts",
     "read_table",
     "repeated_order",
     "shuffled_order",
     "source_stem",
+    "time_parts",
     "to_table",
     "with_flips",
     "write_shards",

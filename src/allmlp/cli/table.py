@@ -1,0 +1,128 @@
+"""What `train`, `predict` and `eval` do when the data are a table."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from allmlp.errors import AllmlpError
+from allmlp.runs.config_tree import read_yaml
+
+__all__ = ["evaluate_table", "holds_table", "predict_table", "train_table_from"]
+
+
+def holds_table(run: Path) -> bool:
+    """Whether a run was trained on a table; needs no torch."""
+    config = run / "config.yaml"
+    return config.is_file() and "table" in read_yaml(config)
+
+
+def train_table_from(
+    data: str | None,
+    target: str,
+    run: str | None,
+    split: Mapping[str, Any],
+    tree: Mapping[str, Any],
+    given: Mapping[str, Any],
+) -> None:
+    """Train, and say what was found.
+
+    Args:
+        data: path of the table, if not in the tree.
+        target: name of the column.
+        run: folder to create.
+        split: task, time and group.
+        tree: of --config and the dotted flags; `table` alone is read.
+        given: parameters of the estimator that have short flags; None is not given.
+
+    Raises:
+        AllmlpError: settings of other data, or a table that cannot be trained on.
+    """
+    others = sorted(set(tree) - {"table"})
+    if others:
+        raise AllmlpError(
+            f"a table is trained with --table.PARAMETER, {others[0]} is for images; leave it out"
+        )
+    settings = dict(tree.get("table", {}))
+    fields = {"source", "target", "task", "time", "group", "run", "parameters"}
+    known = {name: settings.pop(name) for name in fields & settings.keys()}
+    parameters = dict(known.pop("parameters", {})) | settings
+    parameters |= {name: value for name, value in given.items() if value is not None}
+    parameters.setdefault("random_state", 0)
+    parameters.setdefault("verbose", 1)
+    if data is not None:
+        known["source"] = data
+    if "source" not in known:
+        raise AllmlpError("--target names a column of a table; give the table's path as well")
+    known |= {name: value for name, value in split.items() if value not in (None, "auto")}
+    known |= {"target": target, "run": run}
+
+    from allmlp.data import read_table
+    from allmlp.estimators.table_run import TableConfig, describe_columns, train_table
+
+    config = TableConfig(**known, parameters=parameters)
+    for row in describe_columns(read_table(config.source)):
+        print(_line(row))
+    trained = train_table(config)
+    found = trained.scores()
+    print(_said(found))
+    ranked = trained.directory.read_json(trained.directory.eval / "importance.json")["columns"]
+    print(f"what shuffling a column costs ({'R²' if 'rmse' in found else 'accuracy'}):")
+    for row in ranked[:5]:
+        print(f"  {row['column']}: {row['mean']:.4f} ± {row['std']:.4f}")
+    print(f"run           {trained.directory.path}")
+    print(f"predict with  allmlp predict {trained.directory.path} TABLE.csv")
+
+
+def predict_table(
+    run: Path, tables: Sequence[Path], output: Path | None, device: str = "cpu"
+) -> None:
+    """Write the predictions for one table as csv.
+
+    Raises:
+        AllmlpError: several tables, or one that does not fit.
+    """
+    if len(tables) != 1:
+        raise AllmlpError(f"a run on a table predicts one table at a time, got {len(tables)}")
+
+    from allmlp.data import read_table
+    from allmlp.estimators.table_run import TableRun, write_columns
+
+    table = read_table(tables[0])
+    trained = TableRun(run)
+    trained.model.to(device)
+    path = output or Path(f"{tables[0].stem}-predictions.csv")
+    write_columns(path, trained.predict(table))
+    print(f"{len(table)} rows to {path}")
+
+
+def evaluate_table(run: Path, data: str | None, part: str) -> None:
+    """Score a part of the run's own table, or all of another one."""
+    from allmlp.estimators.table_run import TableRun
+
+    found = TableRun(run).evaluate(data, part)
+    print(f"{found['source']}{'' if data else f' {part}'}: {_said(found)}")
+
+
+def _said(found: Mapping[str, Any]) -> str:
+    rows = f"of {found['count']} rows"
+    if "rmse" in found:
+        return (
+            f"RMSE {found['rmse']:.4f} {rows} (the mean alone: {found['baseline']['rmse']:.4f}), "
+            f"MAE {found['mae']:.4f}, R² {found['r2']:.4f}"
+        )
+    area = f", ROC AUC {found['roc_auc']:.4f}" if "roc_auc" in found else ""
+    return (
+        f"accuracy {found['accuracy']:.2%} {rows} (the largest class alone: "
+        f"{found['baseline']['accuracy']:.2%}), log-loss {found['log_loss']:.4f}{area}"
+    )
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    missing = f", {row['missing']:.1%} missing" if row["missing"] else ""
+    if row["kind"] == "text":
+        return f"  {row['column']}: text, {row['levels']} levels, mostly {row['most']}{missing}"
+    if row["min"] is None:
+        return f"  {row['column']}: nothing in it"
+    return (
+        f"  {row['column']}: number, {row['min']:g} … {row['median']:g} … {row['max']:g}{missing}"
+    )

@@ -1,0 +1,213 @@
+"""Tables to runs, and the commands that do it."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score
+
+from allmlp.cli import main
+from allmlp.data import read_table, to_table
+from allmlp.errors import AllmlpError
+from allmlp.estimators import TabularClassifier, TabularRegressor
+from allmlp.estimators.table_run import TableConfig, TableRun, train_table
+from allmlp.estimators.table_scores import calibration, importances, partial_dependence
+
+TINY = [
+    "--epochs",
+    "15",
+    "--lr",
+    "0.02",
+    "--batch-size",
+    "16",
+    "--table.width",
+    "16",
+    "--table.depth",
+    "1",
+]
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The label follows the colour, the price the size; months and shops are there to split by."""
+    path = tmp_path_factory.mktemp("tables") / "shop.csv"
+    generator = np.random.default_rng(0)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["colour", "size", "month", "shop", "price", "sold"])
+        for row in range(120):
+            colour = generator.choice(["red", "green", "blue"])
+            size = generator.normal()
+            writer.writerow(
+                [
+                    colour,
+                    "" if row % 11 == 0 else f"{size:.3f}",
+                    f"2024-{1 + row % 12:02}",
+                    f"s{row % 9}",
+                    f"{3 * size:.3f}",
+                    "yes" if colour == "red" else "no",
+                ]
+            )
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("runs") / "sold"
+    main(["train", str(table), "--target", "sold", "--run", str(path), *TINY])
+    return path
+
+
+def test_train_says_what_it_found(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run"
+    main(["train", str(table), "--target", "price", "--run", str(path), *TINY])
+    said = capsys.readouterr().out
+    assert "colour: text, 3 levels, mostly" in said
+    assert "size: number, " in said
+    assert "9.2% missing" in said
+    assert "RMSE" in said
+    assert f"allmlp predict {path} TABLE.csv" in said
+    records = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    assert [r["epoch"] for r in records] == list(range(1, 16))
+    scores = TableRun(path).scores()
+    assert scores["count"] == 24
+    assert scores["rmse"] < scores["baseline"]["rmse"]
+
+
+def test_a_run_answers_as_its_estimator_did(run: Path, table: Path) -> None:
+    trained = TableRun(run)
+    assert isinstance(trained.model, TabularClassifier)
+    rows = read(run / "eval" / "predictions.csv")
+    whole = read_table(table)
+    places = np.array([int(row["row"]) for row in rows])
+    assert [row["true"] for row in rows] == whole["sold"][places].tolist()
+    predicted = trained.predict(whole.take(places))
+    assert [row["predicted"] for row in rows] == predicted["sold"].tolist()
+    said = [float(row["p(yes)"]) for row in rows]
+    np.testing.assert_allclose(predicted["p(yes)"], said, rtol=1e-6)
+    assert trained.scores()["accuracy"] == accuracy_score(
+        [row["true"] for row in rows], [row["predicted"] for row in rows]
+    )
+    assert trained.evaluate()["accuracy"] == trained.scores()["accuracy"]
+    assert trained.evaluate(part="all")["count"] == 120
+    ranked = trained.directory.read_json(run / "eval" / "importance.json")["columns"]
+    assert ranked[0]["column"] == "colour"
+    curves = trained.directory.read_json(run / "eval" / "dependence.json")["columns"]
+    by_colour = dict(zip(curves[0]["values"], curves[0]["prediction"], strict=True))
+    assert by_colour["red"][1] > by_colour["blue"][1] + 0.3
+
+
+def test_predict_and_eval(
+    run: Path,
+    table: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    main(["predict", str(run), str(table), "--device", "cpu"])
+    rows = read(Path("shop-predictions.csv"))
+    assert rows[0].keys() == {"sold", "p(no)", "p(yes)"}
+    assert len(rows) == 120
+    main(["predict", str(run), str(table), "--output", "other.csv"])
+    assert Path("other.csv").read_text() == Path("shop-predictions.csv").read_text()
+    main(["eval", str(run), "--part", "test"])
+    assert f"{table} test: accuracy" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        main(["predict", str(run), str(table), str(table)])
+    assert ended.value.code == 1
+    assert "one table at a time, got 2" in capsys.readouterr().err
+
+
+def test_split_by_time_and_by_group(table: Path, tmp_path: Path) -> None:
+    fast = {"width": 8, "depth": 1, "max_epochs": 1, "random_state": 0}
+    whole = read_table(table)
+    for column in ("month", "shop"):
+        by = {"time" if column == "month" else "group": column}
+        path = str(tmp_path / column)
+        config = TableConfig(source=str(table), target="sold", run=path, parameters=fast, **by)
+        trained = train_table(config)
+        assert column not in trained.model.feature_names_in_
+        rows = read(Path(path) / "eval" / "predictions.csv")
+        tested = {int(row["row"]) for row in rows}
+        inside = {whole[column][row] for row in tested}
+        outside = {whole[column][row] for row in range(120) if row not in tested}
+        assert not inside & outside
+        if column == "month":
+            assert min(inside) > max(outside)
+
+
+def test_replay(run: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    main(["train", "--config", str(run / "config.yaml"), "--run", str(again)])
+    assert (again / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--target", "pric"], "no column 'pric'; it has colour, size"),
+        (["--target", "sold", "--task", "regression"], "regression needs numbers in 'sold', got"),
+        (["--target", "sold", "--table.with", "8"], "did you mean width"),
+        (["--target", "sold", "--time", "month", "--group", "shop"], "by time or by group"),
+        (["--target", "sold", "--train.warmup", "3"], "train is for images"),
+        (["--target", "sold", "--group", "sold"], "at least 3 groups, got 2"),
+        (["--target", "sold", "--model", "mixer_s16"], "unknown model 'mixer_s16'"),
+    ],
+)
+def test_mistakes_are_one_line_and_leave_nothing(
+    table: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["train", str(table), "--run", str(tmp_path / "run"), *arguments])
+    assert ended.value.code == 1
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_run_on_a_table(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("run: {seed: 0}\n")
+    with pytest.raises(AllmlpError, match="is no run on a table"):
+        TableRun(tmp_path)
+
+
+def test_importance_and_dependence_of_a_known_function() -> None:
+    x = np.random.default_rng(0).normal(size=(300, 2))
+    columns = to_table(x)
+    model = TabularRegressor(width=32, depth=1, max_epochs=60, lr=0.02, random_state=0)
+    model.fit(columns, 2 * x[:, 0])
+    ranked = importances(model, columns, 2 * x[:, 0])
+    assert [row["column"] for row in ranked] == ["x0", "x1"]
+    # a shuffled input is another one: of R² it costs twice the variance
+    assert ranked[0]["mean"] == pytest.approx(2, abs=0.4)
+    assert abs(ranked[1]["mean"]) < 0.1
+    curve = partial_dependence(model, columns, "x0")
+    slope = np.polyfit(curve["values"], curve["prediction"], 1)[0]
+    assert slope == pytest.approx(2, abs=0.3)
+
+
+def test_calibration_of_known_answers() -> None:
+    class Sure(TabularClassifier):
+        classes_ = np.array([0, 1])
+
+        def predict_proba(self, X: object) -> np.ndarray:
+            return np.array([[0.25, 0.75]] * 4 + [[1.0, 0.0]] * 2)
+
+    found = calibration(Sure(), to_table(np.zeros((6, 1))), np.array([1, 1, 0, 0, 0, 0]))
+    assert found["confidence"] == [0.75, 1.0]
+    assert found["accuracy"] == [0.5, 1.0]
+    assert found["count"] == [4, 2]
+    assert found["error"] == pytest.approx(0.25 * 4 / 6)
