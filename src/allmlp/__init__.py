@@ -24,6 +24,7 @@ _ROOMS: tuple[str, ...] = (
     "data",
     "deploy",
     "interpret",
+    "estimators",
     "layers",
     "models",
     "ops",
