@@ -15,7 +15,7 @@ from allmlp.bench import describe_machine, take_turns
 from allmlp.estimators import TabularRegressor
 
 RESULT = Path(__file__).parent / "results" / "tabular_overhead.json"
-ROWS, COLUMNS, BATCH, ROUNDS = 8192, 9, 256, 8
+ROWS, COLUMNS, BATCH, ROUNDS = 8192, 9, 256, 5
 
 
 def main() -> None:
