@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import accuracy_score
 
 from allmlp.cli import main
+from allmlp.cli.table import means_table
 from allmlp.data import read_table, to_table
 from allmlp.errors import AllmlpError
 from allmlp.estimators import TabularClassifier, TabularRegressor
@@ -176,6 +177,20 @@ def test_mistakes_are_one_line_and_leave_nothing(
     assert ended.value.code == 1
     assert says in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_table_in_parquet(table: Path, tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    pandas.read_csv(table).to_parquet(tmp_path / "shop.parquet")
+    pandas.DataFrame({"image": [b"x"], "label": [1]}).to_parquet(tmp_path / "images.parquet")
+    assert means_table(str(tmp_path / "shop.parquet"), "sold")
+    assert not means_table(str(tmp_path / "images.parquet"), "label")
+    assert not means_table("digits", "label")
+    assert not means_table(str(table), None)
+    data = tmp_path / "shop.parquet"
+    main(["train", str(data), "--target", "sold", "--run", str(tmp_path / "run"), *TINY])
+    assert TableRun(tmp_path / "run").scores()["count"] == 24
 
 
 def test_no_run_on_a_table(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from allmlp.errors import AllmlpError
 from allmlp.runs.config_tree import read_yaml
 
-__all__ = ["evaluate_table", "holds_table", "predict_table", "train_table_from"]
+__all__ = ["evaluate_table", "holds_table", "means_table", "predict_table", "train_table_from"]
 
 
 def holds_table(run: Path) -> bool:
@@ -16,9 +16,25 @@ def holds_table(run: Path) -> bool:
     return config.is_file() and "table" in read_yaml(config)
 
 
+def means_table(data: str | None, target: str | None) -> bool:
+    """Whether a target is asked of a table, and not of parquet files that hold images."""
+    if data is None or target is None:
+        return False
+    suffix = Path(data).suffix.lower()
+    if suffix not in (".parquet", ".pq") or not Path(data).is_file():
+        return suffix in (".csv", ".tsv", ".txt")
+    try:
+        from pyarrow import parquet
+        from pyarrow.types import is_binary, is_large_binary, is_nested
+    except ImportError:  # whoever reads it says what is needed
+        return True
+    kinds = parquet.read_schema(data).types
+    return not any(is_binary(k) or is_large_binary(k) or is_nested(k) for k in kinds)
+
+
 def train_table_from(
     data: str | None,
-    target: str,
+    target: str | None,
     run: str | None,
     split: Mapping[str, Any],
     tree: Mapping[str, Any],
@@ -51,6 +67,8 @@ def train_table_from(
     parameters.setdefault("verbose", 1)
     if data is not None:
         known["source"] = data
+    if target is None:
+        raise AllmlpError("a table needs --target, the name of the column to predict")
     if "source" not in known:
         raise AllmlpError("--target names a column of a table; give the table's path as well")
     known |= {name: value for name, value in split.items() if value not in (None, "auto")}
@@ -74,7 +92,7 @@ def train_table_from(
 
 
 def predict_table(
-    run: Path, tables: Sequence[Path], output: Path | None, device: str = "cpu"
+    run: Path, tables: Sequence[str], output: Path | None, device: str = "cpu"
 ) -> None:
     """Write the predictions for one table as csv.
 
@@ -90,7 +108,7 @@ def predict_table(
     table = read_table(tables[0])
     trained = TableRun(run)
     trained.model.to(device)
-    path = output or Path(f"{tables[0].stem}-predictions.csv")
+    path = output or Path(f"{Path(tables[0]).stem}-predictions.csv")
     write_columns(path, trained.predict(table))
     print(f"{len(table)} rows to {path}")
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import yaml
 from cyclopts import Parameter
 
-from allmlp.cli.table import train_table_from
+from allmlp.cli.table import means_table, train_table_from
 from allmlp.errors import AllmlpError
 from allmlp.runs.config_tree import describe_fields, read_yaml, resolve_config, set_path, to_yaml
 
@@ -33,7 +33,6 @@ def train(
     strict: Annotated[bool, Parameter(negative=())] = False,
     config: Path | None = None,
     resume: str | None = None,
-    target: str | None = None,
     task: Literal["auto", "classification", "regression"] = "auto",
     time: str | None = None,
     group: str | None = None,
@@ -55,7 +54,10 @@ def train(
     model:
         As `allmlp models` lists them.
     target:
-        Column of the classes in parquet and hf: data, if it is not found by its type or name.
+        Column of the classes in parquet and hf: data, if it is not found by its type or name. Of
+        a csv or parquet table the column to predict: --model is then one
+        of mlp, resnet, tabm, tabm-mini, tabm-packed and realmlp, and `--table.PARAMETER` sets what
+        the estimators take, for example `--table.members 16`.
     epochs:
         Passes over the training part.
     batch_size:
@@ -77,10 +79,6 @@ def train(
     resume:
         A run to go on with under its own configuration; `auto` for the one of this configuration
         (in the folder --run, else the newest under runs/) if there is one, else a new one.
-    target:
-        Column to predict: DATA is then a table, csv or parquet, --model one of mlp, resnet, tabm,
-        tabm-mini, tabm-packed and realmlp, and `--table.PARAMETER` sets what the estimators take,
-        for example `--table.members 16`.
     task:
         Of a table: auto takes texts, and numbers that are only two, for classes.
     time:
@@ -91,14 +89,13 @@ def train(
         PATH=VALUE, the long form of a dotted flag.
     """
     tree = read_yaml(config) if config else {}
-    if target is None and "table" in tree:
-        target = tree["table"].get("target")
     for setting in settings or []:
         path, equals, text = setting.partition("=")
         if not equals:
             raise AllmlpError(f"--set takes PATH=VALUE, got {setting!r}")
         set_path(tree, path, _value(path, text))
-    if target is not None:
+    if "table" in tree or means_table(data, target):
+        target = target or tree["table"].get("target")
         given = {"model": model, "max_epochs": epochs, "batch_size": batch_size, "lr": lr}
         given |= {"random_state": seed, "device": device}
         split = {"task": task, "time": time, "group": group}
