@@ -12,6 +12,7 @@ eval/importance.json, eval/dependence.json, eval/calibration.json
 import csv
 import io
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -174,10 +175,12 @@ def describe_columns(table: Table) -> list[dict[str, Any]]:
     """Kind, missing values, and range or number of levels of each column."""
     described = []
     for name, column in zip(table.names, table.columns, strict=True):
+        said: dict[str, Any]
         if column.dtype == object:
             known = [v for v in column if v is not None]
-            levels, counts = np.unique(known, return_counts=True) if known else ([], np.zeros(1))
-            said = {"levels": len(levels), "most": str(levels[counts.argmax()]) if known else None}
+            counts = Counter(known)
+            most = counts.most_common(1)[0][0] if known else None
+            said = {"levels": len(counts), "most": most}
         else:
             seen = column[~np.isnan(column)]
             known = seen.tolist()
