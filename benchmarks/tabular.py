@@ -52,7 +52,7 @@ OURS: dict[str, dict[str, Any]] = {
     "mlp-ple": {"model": "mlp", "num_embedding": "ple"},
     "mlp-plr-lite": {"model": "mlp", "num_embedding": "plr-lite"},
     "resnet-ple": {"model": "resnet"},
-    "tabm-mini-ple": {"model": "tabm-mini"},
+    "tabm-mini-k32": {"model": "tabm-mini", "members": 32, "width": 256},
     "tabm-ple": {"model": "tabm"},
     "realmlp": {"model": "realmlp"},
 }

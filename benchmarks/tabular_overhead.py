@@ -24,7 +24,12 @@ def main() -> None:
     y = x[:, 0] * x[:, 1] + np.sin(x[:, 2])
     # no validation: the loop by hand has none either
     model = TabularRegressor(
-        max_epochs=1, random_state=0, warm_start=True, batch_size=BATCH, validation_fraction=0.0
+        model="mlp",
+        max_epochs=1,
+        random_state=0,
+        warm_start=True,
+        batch_size=BATCH,
+        validation_fraction=0.0,
     ).fit(x, y)
     rows = torch.from_numpy(model.encoder_.encode(model._table(x, reset=False)))
     targets = torch.from_numpy(((y - y.mean()) / y.std()).astype(np.float32))[:, None]

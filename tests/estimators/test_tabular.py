@@ -27,6 +27,7 @@ from allmlp.estimators import TabularClassifier, TabularRegressor
 from allmlp.estimators.recipes import RECIPES
 
 TINY: dict[str, Any] = {
+    "model": "mlp",
     "width": 16,
     "depth": 1,
     "members": 2,
@@ -49,7 +50,7 @@ EXPECTED = {
 
 def checked(models: list[str]) -> Callable[..., Any]:
     return parametrize_with_checks(
-        [kind(model=model, **TINY) for model in models for kind in KINDS],
+        [kind(**{**TINY, "model": model}) for model in models for kind in KINDS],
         expected_failed_checks=lambda _: EXPECTED,
     )
 
@@ -222,7 +223,7 @@ def _numpy_state() -> np.ndarray:
 @pytest.mark.parametrize("model", RECIPES)
 def test_files(model: str, tmp_path: Path) -> None:
     rows, y = mixed()
-    fitted = TabularClassifier(**{**TINY, "max_epochs": 2}, model=model).fit(rows, y)
+    fitted = TabularClassifier(**{**TINY, "max_epochs": 2, "model": model}).fit(rows, y)
     shares = fitted.predict_proba(rows)
     pickled = pickle.dumps(fitted)
     np.testing.assert_array_equal(pickle.loads(pickled).predict_proba(rows), shares)

@@ -43,7 +43,7 @@ class _Tabular(TableEstimator):
     width: int | None
     depth: int | None
     dropout: float | None
-    members: int
+    members: int | None
     scaling: str
     min_frequency: int
     category_dropout: float
@@ -63,12 +63,15 @@ class _Tabular(TableEstimator):
         check_choice("model", self.model, RECIPES)
         return RECIPES[self.model]
 
+    def _members(self) -> int:
+        return self._recipe.members if self.members is None else self.members
+
     def _embedding(self) -> str:
         return self._recipe.embedding if self.num_embedding == "auto" else self.num_embedding
 
     def _training(self) -> Training:
         recipe = self._recipe
-        check_integers(type(self).__name__, minimum=1, bins=self.bins, members=self.members)
+        check_integers(type(self).__name__, minimum=1, bins=self.bins, members=self._members())
         classes = isinstance(self, ClassifierMixin)
         training = Training(
             lr=recipe.lr[0 if classes else 1] if self.lr is None else self.lr,
@@ -98,7 +101,7 @@ class _Tabular(TableEstimator):
             width=self.width or recipe.width,
             depth=self.depth or recipe.depth,
             dropout=recipe.dropout if self.dropout is None else self.dropout,
-            members=self.members,
+            members=self._members(),
             one_hot=recipe.one_hot,
             category_dropout=self.category_dropout,
             classes=isinstance(self, ClassifierMixin),
@@ -141,7 +144,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         width: of the hidden layers; None is the model's own, as below.
         depth: hidden layers, or blocks.
         dropout: after each of them, in [0, 1).
-        members: of the TabM models.
+        members: of the TabM models; None is 8 for `tabm-mini`, 32 for the others.
         scaling: of numbers: `quantile`, `robust` or `standard`; `auto` is the model's own.
         min_frequency: texts seen less often in a column count as unseen.
         category_dropout: share of texts hidden while training, from which unseen ones learn.
@@ -178,7 +181,8 @@ class TabularClassifier(ClassifierMixin, _Tabular):
     Example:
         >>> X = [["red", 1.0], ["blue", None], ["red", 3.0], ["blue", 4.0]] * 10
         >>> y = ["a", "b", "a", "b"] * 10
-        >>> model = TabularClassifier(width=16, max_epochs=20, lr=0.01, random_state=0).fit(X, y)
+        >>> model = TabularClassifier(max_epochs=20, lr=0.01, batch_size=16, random_state=0)
+        >>> model = model.fit(X, y)
         >>> model.predict([["blue", 2.0]]).tolist()
         ['b']
     """
@@ -186,7 +190,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
     def __init__(
         self,
         *,
-        model: str = "mlp",
+        model: str = "tabm-mini",
         num_embedding: str = "auto",
         embedding_width: int | None = None,
         bins: int = 48,
@@ -194,7 +198,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         width: int | None = None,
         depth: int | None = None,
         dropout: float | None = None,
-        members: int = 32,
+        members: int | None = None,
         scaling: str = "auto",
         min_frequency: int = 2,
         category_dropout: float = 0.02,
@@ -395,7 +399,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
     def __init__(
         self,
         *,
-        model: str = "mlp",
+        model: str = "tabm-mini",
         num_embedding: str = "auto",
         embedding_width: int | None = None,
         bins: int = 48,
@@ -403,7 +407,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
         width: int | None = None,
         depth: int | None = None,
         dropout: float | None = None,
-        members: int = 32,
+        members: int | None = None,
         scaling: str = "auto",
         min_frequency: int = 2,
         category_dropout: float = 0.02,
