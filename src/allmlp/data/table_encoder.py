@@ -25,6 +25,8 @@ Scaling = Literal["quantile", "robust", "standard"]
 MAX_LEVELS = 10_000
 # ndtri beyond it is 5.2 deviations, as far as scikit-learn's QuantileTransformer goes
 _TAIL = 1e-7
+# so many deviations or quartile distances are as good as infinitely many
+_FAR = 1e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +55,11 @@ class NumberColumn:
             above = -np.interp(-values, -self.numbers[::-1], -ranks[::-1])
             return ndtri(np.clip((below + above) / 2, _TAIL, 1 - _TAIL))
         centre, divisor = self.numbers
-        scaled = (values - centre) / divisor
+        # a divisor may be as small as numbers get, and float32 ends at 3e38
+        with np.errstate(over="ignore"):
+            scaled = np.clip((values - centre) / divisor, -_FAR, _FAR)
         # robust scaling leaves tails, which RealMLP bends back into (-3, 3)
-        return scaled / np.sqrt(1 + (scaled / 3) ** 2) if self.kind == "robust" else scaled
+        return scaled / np.hypot(1, scaled / 3) if self.kind == "robust" else scaled
 
 
 @dataclass(frozen=True, eq=False)
