@@ -1,7 +1,7 @@
 from allmlp import data as data
 from allmlp import deploy as deploy
-from allmlp import interpret as interpret
 from allmlp import estimators as estimators
+from allmlp import interpret as interpret
 from allmlp import layers as layers
 from allmlp import models as models
 from allmlp import ops as ops
