@@ -21,6 +21,11 @@ $(VENV)/stamp-run: pyproject.toml constraints.txt
 $(VENV)/stamp-dev: $(VENV)/stamp-run
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[schedulefree,tensorboard]' \
 		--group dev --group peers
+	@# pages are tested in a browser; without one those tests are skipped and say so
+	@command -v chromium >/dev/null || command -v chromium-headless-shell >/dev/null || { [ "$$(id -u)" = 0 ] && \
+		command -v apt-get >/dev/null && apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends chromium-headless-shell; } >/dev/null 2>&1 || \
+		echo "no Chromium and no way to install it: tests of pages in a browser will be skipped"
 	@touch $@
 
 train: $(VENV)/stamp-run  ## train a Mixer on handwritten digits (about a minute)
