@@ -58,7 +58,8 @@ def test_open_model_brings_weights_and_their_preprocessing(finished: Run) -> Non
     record = finished.path
     with pytest.raises(AllmlpError, match="holds a mixer with|does not fit"):
         open_model("mixer_nano", str(record))
-    model, preprocess = open_model("mixer_digits", str(record))
+    model, preprocess, classes = open_model("mixer_digits", str(record))
+    assert classes == finished.classes
     assert preprocess == finished.preprocess
     torch.testing.assert_close(dict(model.state_dict()), dict(finished.model.state_dict()))
 

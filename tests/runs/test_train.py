@@ -11,6 +11,7 @@ import torch
 from allmlp.errors import AllmlpError
 from allmlp.runs import fitting, saving
 from allmlp.runs.config_tree import build_config, read_yaml, to_yaml
+from allmlp.runs.mistakes import read_mistakes
 from allmlp.runs.run import Run, load_run
 from allmlp.runs.train import train
 from allmlp.training import load_checkpoint, progress
@@ -25,7 +26,8 @@ def lines(run: Path) -> list[dict[str, Any]]:
 def test_the_directory_holds_what_the_design_names(finished: Run) -> None:
     names = {str(p.relative_to(finished.path)) for p in finished.path.rglob("*") if p.is_file()}
     samples = {f"eval/samples/{digit}.png" for digit in range(10)}
-    assert names == samples | {
+    mistakes = {m.file for m in read_mistakes(finished.path / "eval")}
+    assert names == samples | {f"eval/{file}" for file in mistakes} | {
         "config.yaml",
         "metrics.jsonl",
         "metrics.csv",
@@ -35,6 +37,9 @@ def test_the_directory_holds_what_the_design_names(finished: Run) -> None:
         "model.json",
         "eval/scores.json",
         "eval/predictions.npz",
+        "eval/confusion.csv",
+        "eval/mistakes.json",
+        "eval/speed.json",
     }
 
 

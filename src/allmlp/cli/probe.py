@@ -50,7 +50,7 @@ def probe(
     if pretrained is not None or not Path(model).exists():
         if data is None:
             raise AllmlpError(f"{model} is no run, whose data would be known; name the data")
-        network, preprocess = open_model(model, pretrained)
+        network, preprocess, _ = open_model(model, pretrained)
         network.to(choose_device(device))
         config, source, target = Config(), data, None
     else:

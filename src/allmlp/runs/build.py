@@ -18,12 +18,18 @@ __all__ = ["build_for_data", "open_model", "rebuild"]
 _NO_OVERRIDES = {"num_classes", "in_chans", "img_size"}
 
 
-def open_model(name: str, pretrained: str | None) -> tuple[VisionModel, Preprocess]:
-    """A model with somebody's weights, as they are, and how they want images prepared.
+def open_model(
+    name: str, pretrained: str | None
+) -> tuple[VisionModel, Preprocess, tuple[str, ...] | None]:
+    """A model with somebody's weights, as they are.
 
     Args:
         name: a variant with `pretrained`, or `variant.tag`.
         pretrained: weights, as in `create_model`.
+
+    Returns:
+        The model, how the weights want images prepared, and the names of the classes if they come
+        with the weights.
 
     Raises:
         AllmlpError: an unknown model, no weights named, or weights that are missing, damaged, of
@@ -39,7 +45,8 @@ def open_model(name: str, pretrained: str | None) -> tuple[VisionModel, Preproce
             f"{weights.source} does not say how to prepare images; train from it with "
             "--model.pretrained, or give a run"
         )
-    return build_pretrained(variant, weights, {}, None), weights.preprocess
+    model = build_pretrained(variant, weights, {}, None)
+    return model, weights.preprocess, weights.classes
 
 
 def build_for_data(

@@ -14,14 +14,15 @@ from jaxtyping import Float, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
-from allmlp.data import BrokenImages, ImageFiles, ImageSet, ImageStream, Preprocess
-from allmlp.errors import AllmlpError, listing
+from allmlp.data import BrokenImages, ImageFiles, ImageSet, Preprocess
+from allmlp.data.split import Images
+from allmlp.errors import AllmlpError
 from allmlp.models.contract import VisionModel
-from allmlp.runs.config import Config, DataConfig
+from allmlp.runs.config import Config
 from allmlp.runs.config_tree import build_config, read_yaml
 from allmlp.runs.directory import RunDirectory
-from allmlp.runs.images import prepare_images
-from allmlp.training import autocast_dtype, choose_device
+from allmlp.runs.gather import Answers, class_numbers, gather_answers
+from allmlp.training import choose_device
 from allmlp.zoo.stored import read_stored
 
 __all__ = ["Predictions", "Run", "load_run"]
@@ -101,10 +102,11 @@ class Run:
 
         Raises:
             AllmlpError: an image cannot be read, or bytes of another type or shape.
+            NotFiniteError: the model answers NaN.
         """
         pixels = self._as_bytes(images)
         labels = torch.zeros(len(pixels), dtype=torch.int64)
-        return self._predict(ImageSet(pixels, labels, self.classes))[0]
+        return self.predict_set(ImageSet(pixels, labels, self.classes))[0]
 
     def predict_set(self, data: ImageSet | ImageFiles) -> tuple[Predictions, Int64[Tensor, " n"]]:
         """Predictions for every readable example in order, and their labels on the CPU.
@@ -114,16 +116,10 @@ class Run:
         Raises:
             AllmlpError: the data has classes that the model does not know, or a set has other
                 channels; or too many images cannot be read.
+            NotFiniteError: the model answers NaN; the first image is named.
         """
-        if unknown := [name for name in data.classes if name not in self.classes]:
-            raise AllmlpError(
-                f"the model knows {len(self.classes)} classes ({listing(self.classes)}), the data "
-                f"has others: {listing(unknown)}; evaluate on data with the same classes"
-            )
-        number = torch.tensor([self.classes.index(name) for name in data.classes])
-        relabelled = replace(data, labels=number[data.labels], classes=self.classes)
-        predictions, labels, _ = self._predict(self._prepare(relabelled, self.config.data, None))
-        return predictions, labels
+        answers, labels = self.gather(data)
+        return Predictions(answers.logits.softmax(dim=1), self.classes), labels
 
     def predict_all(
         self, data: ImageSet | ImageFiles, broken: BrokenImages
@@ -138,43 +134,26 @@ class Run:
 
         Raises:
             AllmlpError: a set has other channels, or too many images cannot be read.
+            NotFiniteError: the model answers NaN.
         """
-        blank = replace(data, labels=torch.zeros_like(data.labels), classes=self.classes)
-        streamed = replace(self.config.data, cache_gib=0.0)
-        predictions, _, visits = self._predict(self._prepare(blank, streamed, broken))
+        config = replace(self.config, data=replace(self.config.data, cache_gib=0.0))
+        answers = gather_answers(
+            self.model, self.preprocess, data, config, self.device, broken
+        )
         called = (lambda i: data.names[i]) if isinstance(data, ImageFiles) else str
-        return [called(position) for position in visits.tolist()], predictions
+        names = [called(position) for position in answers.positions.tolist()]
+        return names, Predictions(answers.logits.softmax(dim=1), self.classes)
 
-    def _prepare(
-        self, data: ImageSet | ImageFiles, config: DataConfig, broken: BrokenImages | None
-    ) -> ImageSet | ImageStream:
-        if isinstance(data, ImageSet) and data.in_chans != self.preprocess.in_chans:
-            raise AllmlpError(
-                f"the model takes {self.preprocess.in_chans} image channels, the data has "
-                f"{data.in_chans}"
-            )
-        return prepare_images(data, self.preprocess, config, broken)
+    def gather(self, data: Images) -> tuple[Answers, Int64[Tensor, " n"]]:
+        """Logits for every readable image of a part, and their labels.
 
-    @torch.inference_mode()
-    def _predict(
-        self, data: ImageSet | ImageStream
-    ) -> tuple[Predictions, Int64[Tensor, " n"], Int64[Tensor, " n"]]:
-        """Predictions, labels and positions of what can be read."""
-        dtype = autocast_dtype(self.config.run.precision, self.device)
-        probabilities, labels, positions = [], [], []
-        batches = torch.arange(len(data)).split(self.config.train.batch_size)
-        for visits, images, truth in data.to(self.device).read(batches):
-            if len(visits) == 0:
-                continue
-            with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
-                logits = self.model(self.preprocess.normalize(images))
-            probabilities.append(logits.float().softmax(dim=1).cpu())
-            labels.append(truth.cpu())
-            positions.append(visits)
-        if not probabilities:
-            raise AllmlpError(f"none of {len(data)} images can be read; give others")
-        predictions = Predictions(torch.cat(probabilities), self.classes)
-        return predictions, torch.cat(labels), torch.cat(positions)
+        Raises:
+            AllmlpError: as `predict_set`.
+            NotFiniteError: the model answers NaN.
+        """
+        number = class_numbers(data.classes, self.classes)
+        answers = gather_answers(self.model, self.preprocess, data, self.config, self.device)
+        return answers, number[data.labels[answers.positions]]
 
     def _as_bytes(self, images: Any) -> UInt8[Tensor, "n c h w"]:
         if isinstance(images, np.ndarray):

@@ -18,6 +18,7 @@ from allmlp.training.loop import NotFiniteError as NotFiniteError
 from allmlp.training.loop import StepReport as StepReport
 from allmlp.training.loop import Watcher as Watcher
 from allmlp.training.loop import evaluate as evaluate
+from allmlp.training.machine import describe_machine as describe_machine
 from allmlp.training.members import MemberClassification as MemberClassification
 from allmlp.training.members import MemberRegression as MemberRegression
 from allmlp.training.members import mean_answer as mean_answer
@@ -90,6 +91,7 @@ __all__ = [
     "choose_device",
     "coord_check",
     "decay_groups",
+    "describe_machine",
     "distribute",
     "evaluate",
     "find_optimizer",
