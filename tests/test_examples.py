@@ -11,6 +11,7 @@ SHORT = {
     "01_train_digits.py": ["--epochs", "2"],
     "02_your_own_photos.py": ["--epochs", "2"],
     "04_shards.py": ["--epochs", "2"],
+    "05_report.py": ["--epochs", "2"],
     "40_bilinear_digits.py": ["--epochs", "5"],
     "41_bilinear_mixer.py": ["--epochs", "6"],
 }

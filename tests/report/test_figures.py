@@ -26,6 +26,18 @@ def test_colours_become_variables_of_the_page() -> None:
     assert not re.search("<metadata|<style", svg)
 
 
+def test_what_the_axes_say_is_not_touched() -> None:
+    with new_figure() as figure:
+        axis = figure.subplots()
+        axis.plot([0.0025, 0.0075])
+        axis.set_title("0.123456 : #095993")
+    svg = picture(figure, alt="A line.").svg
+    assert svg is not None
+    assert ">0.123456 : #095993<" in svg
+    assert ">0.004<" in svg
+    assert not re.search(r'd="[^"]*\d\.\d{3}', svg)  # places are rounded
+
+
 def test_a_figure_made_elsewhere_is_welcome() -> None:
     figure = Figure()
     figure.subplots().plot([1, 2], color="#123456")

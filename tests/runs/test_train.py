@@ -39,6 +39,9 @@ def test_the_directory_holds_what_the_design_names(finished: Run) -> None:
         "eval/predictions.npz",
         "eval/confusion.csv",
         "eval/mistakes.json",
+        "eval/augmented.json",
+        *(f"eval/augmented/{number:02d}.png" for number in range(16)),
+        "sessions.json",
         "eval/speed.json",
     }
 

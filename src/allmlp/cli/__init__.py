@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
+from allmlp.cli.compare import compare
 from allmlp.cli.convert import convert
 from allmlp.cli.data import app as data
 from allmlp.cli.dotted import rewrite_dotted
@@ -16,6 +17,7 @@ from allmlp.cli.info import info
 from allmlp.cli.models import models
 from allmlp.cli.predict import predict
 from allmlp.cli.probe import probe
+from allmlp.cli.report import report
 from allmlp.cli.theory import app as theory
 from allmlp.cli.train import list_settings, train
 from allmlp.errors import AllmlpError, printable
@@ -30,6 +32,8 @@ app = App(
 app.command(train, help_epilogue=list_settings())
 app.command(evaluate, name="eval")
 app.command(predict)
+app.command(report)
+app.command(compare)
 app.command(data)
 app.command(probe)
 app.command(models)

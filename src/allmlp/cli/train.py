@@ -133,6 +133,7 @@ def train(
     accuracy = f"{scores['accuracy']:.2%} of {scores['count']} images"
     print(f"test accuracy {accuracy}, loss {scores['loss']:.4f}")
     print(f"run           {finished.path}")
+    print(f"report        {_report(finished.path)}")
     print(f"predict with  {command}")
 
 
@@ -143,6 +144,16 @@ def list_settings() -> str:
         for path, default, purpose in describe_fields()
     ]
     return "\n".join(["Every field of the configuration:", "", *lines])
+
+
+def _report(path: Path) -> str:
+    """The page of the run; what kept it from being written spoils no training."""
+    from allmlp.report import write_report
+
+    try:
+        return str(write_report(path))
+    except (AllmlpError, OSError) as e:
+        return f"skipped ({e}); write it with allmlp report {path}"
 
 
 def _value(path: str, text: str) -> object:

@@ -1,5 +1,8 @@
 """Run directories and result records in, self-contained HTML pages out. All HTML lives here."""
 
+from allmlp.report.comparison import compare_runs as compare_runs
+from allmlp.report.comparison import comparison_page as comparison_page
+from allmlp.report.comparison import write_sweep as write_sweep
 from allmlp.report.figures import new_figure as new_figure
 from allmlp.report.figures import picture as picture
 from allmlp.report.page import Cell as Cell
@@ -13,6 +16,8 @@ from allmlp.report.page import Table as Table
 from allmlp.report.page import Text as Text
 from allmlp.report.page import render_page as render_page
 from allmlp.report.page import write_page as write_page
+from allmlp.report.run_page import run_page as run_page
+from allmlp.report.run_page import write_report as write_report
 
 __all__ = [
     "Cell",
@@ -24,8 +29,13 @@ __all__ = [
     "Section",
     "Table",
     "Text",
+    "compare_runs",
+    "comparison_page",
     "new_figure",
     "picture",
     "render_page",
+    "run_page",
     "write_page",
+    "write_report",
+    "write_sweep",
 ]

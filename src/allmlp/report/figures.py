@@ -106,13 +106,8 @@ def _embed(svg: str, number: int) -> str:
     """The inner part of an SVG document, with names and colours fit for a page."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
-    for role, colour in LIGHT.items():
-        if role != "paper":
-            svg = svg.replace(f": {colour}", f": var(--{role})")
-    svg = re.sub(r"(stroke|fill): #000000", r"\1: var(--ink)", svg)
-    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
-    # a hundredth of a point is finer than any screen
-    svg = re.sub(r"(?<![\w#.])(-?\d+\.\d{2})\d+", r"\1", svg)
+    # tags alone: what the axes say is not touched
+    svg = re.sub(r"<[^>]+>", lambda tag: _adapt(tag[0]), svg)
     used = set(re.findall(r"(?:url\(|href=\")#([^\")]+)", svg))
     svg = re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in used else "", svg)
     svg = re.sub(r'(id="|url\(#|href="#)', rf"\1s{number}-", svg)
@@ -120,3 +115,13 @@ def _embed(svg: str, number: int) -> str:
     assert box is not None  # matplotlib always writes one
     inner = svg[svg.index(">") + 1 : svg.rindex("</svg>")]
     return f'viewBox="{box[1]}">{inner}'
+
+
+def _adapt(tag: str) -> str:
+    """One tag with the page's colours and font, and a hundredth of a point as the finest step."""
+    for role, colour in LIGHT.items():
+        if role != "paper":
+            tag = tag.replace(f": {colour}", f": var(--{role})")
+    tag = re.sub(r"(stroke|fill): #000000", r"\1: var(--ink)", tag)
+    tag = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", tag)
+    return re.sub(r"(?<![\w#.])(-?\d+\.\d{2})\d+", r"\1", tag)

@@ -7,7 +7,7 @@ its browser to fetch any (Content-Security-Policy).
 import base64
 import hashlib
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 
@@ -29,6 +29,7 @@ __all__ = [
     "Table",
     "Text",
     "Value",
+    "format_share",
     "format_value",
     "render_page",
     "write_page",
@@ -49,6 +50,16 @@ def format_value(value: Value) -> str:
     if isinstance(value, str):
         return value
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+def format_share(value: int | float | None) -> str:
+    """A fraction as a percentage with one decimal, which does not break before its sign.
+
+    Example:
+        >>> format_share(0.98765).split()
+        ['98.8', '%']
+    """
+    return "–" if value is None else f"{100 * value:.1f}\N{NO-BREAK SPACE}%"
 
 
 @dataclass(frozen=True)
@@ -122,13 +133,8 @@ class Cell:
 
     @classmethod
     def share(cls, value: float | None) -> "Cell":
-        """A fraction as a percentage with one decimal, sorted as a number.
-
-        Example:
-            >>> Cell.share(0.98765).text
-            '98.8 %'
-        """
-        return cls() if value is None else cls(f"{100 * value:.1f} %", order=value)
+        """A fraction as a percentage, sorted as a number."""
+        return cls() if value is None else cls(format_share(value), order=float(value))
 
     @property
     def text(self) -> str:
@@ -215,12 +221,12 @@ class Table:
                     f"rows as long, got {len(row)} cells"
                 )
 
-    @property
+    @cached_property
     def cells(self) -> list[list[Cell]]:
         """Every entry as a `Cell`."""
         return [[v if isinstance(v, Cell) else Cell(v) for v in row] for row in self.rows]
 
-    @property
+    @cached_property
     def right(self) -> list[bool]:
         """Which columns hold numbers."""
         return [all(c.numeric for c in column) for column in zip(*self.cells, strict=True)] or [

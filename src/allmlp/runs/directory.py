@@ -11,7 +11,9 @@ best.ckpt          the same after the epoch that was best on the validation part
 epoch-N.ckpt       the same after epoch N, for every N that is asked for
 model.safetensors  weights of the best epoch
 model.json         what rebuilds the model and prepares its input
-eval/              scores, predictions and sample images of the test part
+sessions.json      when and by which command it was trained, on what, how long
+eval/              scores, predictions, mistakes and sample images of the test part
+report.html        all of it to look at, written by the command line
 """
 
 import csv
@@ -48,6 +50,8 @@ class RunDirectory:
         self.best = path / "best.ckpt"
         self.weights = path / WEIGHTS
         self.model = path / RECORD
+        self.sessions = path / "sessions.json"
+        self.report = path / "report.html"
         self.eval = path / "eval"
 
     @classmethod

@@ -1,6 +1,5 @@
-"""Pictures of what a model gets wrong, or is trained on, small enough to look at."""
+"""Pictures of what a model gets wrong, surest first."""
 
-import io
 import json
 import shutil
 from collections.abc import Sequence
@@ -9,9 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
-from PIL import Image
-from torch import Tensor
+from jaxtyping import Float, Int
 
 from allmlp.data import ImageFiles, Preprocess
 from allmlp.data.split import Images
@@ -19,12 +16,11 @@ from allmlp.errors import AllmlpError
 from allmlp.files import write_text
 from allmlp.runs.config import DataConfig
 from allmlp.runs.images import prepare_images
+from allmlp.runs.thumbnail import thumbnail
 
-__all__ = ["MISTAKES", "Mistake", "read_mistakes", "save_mistakes", "thumbnail", "worst_mistakes"]
+__all__ = ["MISTAKES", "Mistake", "read_mistakes", "save_mistakes", "worst_mistakes"]
 
 MISTAKES = "mistakes.json"
-# pixels: what a page shows, times two for dense screens
-_SIDE = 128
 
 
 @dataclass(frozen=True)
@@ -127,18 +123,3 @@ def read_mistakes(folder: Path) -> list[Mistake]:
         return []
     except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as e:
         raise AllmlpError(f"{path} is damaged ({e}); make it anew by `allmlp eval`") from e
-
-
-def thumbnail(pixels: UInt8[Tensor, "c h w"]) -> tuple[bytes, str]:
-    """The content of a small image file, and its suffix: PNG for tiny pictures, else JPEG."""
-    # of two channels the first, of four and more the first three: a picture has one or three
-    levels = pixels[: 3 if len(pixels) >= 3 else 1].permute(1, 2, 0).cpu().numpy()
-    image = Image.fromarray(levels.squeeze(-1) if levels.shape[-1] == 1 else levels)
-    tiny = max(image.size) <= 48
-    image.thumbnail((_SIDE, _SIDE))
-    buffer = io.BytesIO()
-    if tiny:
-        image.save(buffer, "PNG")
-    else:
-        image.save(buffer, "JPEG", quality=80)
-    return buffer.getvalue(), ".png" if tiny else ".jpg"

@@ -137,9 +137,7 @@ class Run:
             NotFiniteError: the model answers NaN.
         """
         config = replace(self.config, data=replace(self.config.data, cache_gib=0.0))
-        answers = gather_answers(
-            self.model, self.preprocess, data, config, self.device, broken
-        )
+        answers = gather_answers(self.model, self.preprocess, data, config, self.device, broken)
         called = (lambda i: data.names[i]) if isinstance(data, ImageFiles) else str
         names = [called(position) for position in answers.positions.tolist()]
         return names, Predictions(answers.logits.softmax(dim=1), self.classes)

@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from allmlp.errors import AllmlpError, check_integers, check_rates
 from allmlp.files import write_text
 from allmlp.models.contract import VisionModel
 from allmlp.runs.augment import build_augment
+from allmlp.runs.augmented import save_augmented
 from allmlp.runs.build import build_for_data, rebuild
 from allmlp.runs.config import Config
 from allmlp.runs.config_tree import build_config, read_yaml, resolve_config, to_yaml
@@ -27,6 +29,7 @@ from allmlp.runs.optimize import check_optimize
 from allmlp.runs.resume import AUTO, find_run
 from allmlp.runs.run import Run, load_run
 from allmlp.runs.saving import is_finished, saved_state
+from allmlp.runs.sessions import record_session
 from allmlp.training import Classification, Ranks, Selection, choose_device, join_ranks
 from allmlp.zoo.stored import write_record
 
@@ -95,6 +98,7 @@ def train(
         run = load_run(directory.path, device=str(device))
         if ranks.main:  # the others have left: scoring may take longer than they would wait
             save_samples(run, splits.test)
+            save_augmented(directory.eval, splits, run.preprocess, resolved)
             evaluate_run(run)
         return run
 
@@ -166,18 +170,19 @@ def _train(
 
     directory = ranks.from_main(claim)
     try:
-        fit_run(
-            config,
-            directory,
-            model,
-            preprocess,
-            images,
-            state=state,
-            device=device,
-            ranks=ranks,
-            progress=progress,
-            loggers=loggers,
-        )
+        with record_session(directory, device) if ranks.main else nullcontext():
+            fit_run(
+                config,
+                directory,
+                model,
+                preprocess,
+                images,
+                state=state,
+                device=device,
+                ranks=ranks,
+                progress=progress,
+                loggers=loggers,
+            )
     except BaseException as e:
         # a run without a checkpoint is of no use; one with any can be resumed
         if not directory.last.is_file():

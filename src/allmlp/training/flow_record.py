@@ -1,10 +1,13 @@
 """What one measured step says about a model: plain numbers, ready for a line of JSON."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 __all__ = ["ActivationFlow", "FlowRecord", "LayerFlow", "NonFinite", "ParameterFlow"]
+
+Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,24 @@ class FlowRecord:
         """
         return _plain(asdict(self))
 
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "FlowRecord":
+        """The inverse of `to_json`.
+
+        Raises:
+            KeyError, TypeError, ValueError: fields of something else.
+        """
+        nonfinite = fields["nonfinite"]
+        return cls(
+            step=fields["step"],
+            gradient=_number(fields["gradient"]),
+            clipped=_number(fields["clipped"]),
+            nonfinite=None if nonfinite is None else NonFinite(**nonfinite),
+            layers=tuple(_parse(LayerFlow, entry) for entry in fields["layers"]),
+            activations=tuple(_parse(ActivationFlow, entry) for entry in fields["activations"]),
+            parameters=tuple(_parse(ParameterFlow, entry) for entry in fields["parameters"]),
+        )
+
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
@@ -129,3 +150,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
+
+
+def _parse(kind: type[Entry], entry: Mapping[str, Any]) -> Entry:
+    return kind(**{key: v if key == "name" else _number(v) for key, v in entry.items()})
+
+
+def _number(value: Any) -> Any:
+    return float(value) if isinstance(value, str) else value

@@ -1,0 +1,359 @@
+"""The page of one run."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+
+from allmlp.report.charts import (
+    draw_accuracy,
+    draw_confusion,
+    draw_flow,
+    draw_loss,
+    draw_lr,
+    draw_reliability,
+)
+from allmlp.report.page import (
+    Block,
+    Cell,
+    Code,
+    Facts,
+    Gallery,
+    Page,
+    Picture,
+    Section,
+    Table,
+    Text,
+    Value,
+    format_share,
+    write_page,
+)
+from allmlp.report.record import Kept, RunRecord, read_run
+from allmlp.runs.config import Config
+from allmlp.runs.config_tree import flatten
+from allmlp.runs.scores import calibration_bins, confusion
+from allmlp.training import FlowReport
+
+__all__ = ["accuracy_interval", "describe_count", "describe_seconds", "run_page", "write_report"]
+
+# a table of more cells is a picture; more rows of pairs are noise
+_MATRIX, _PAIRS = 20, 10
+
+
+def write_report(path: str | Path) -> Path:
+    """Write the page of a run, `report.html` in its directory, from what is there.
+
+    Returns:
+        The file.
+
+    Raises:
+        AllmlpError: no run, or a damaged file, which is named.
+        OSError: the directory is read-only or full.
+    """
+    run = read_run(path)
+    write_page(run.directory.report, run_page(run))
+    return run.directory.report
+
+
+def run_page(run: RunRecord) -> Page:
+    """All that is known about a run, finished or not."""
+    source, model = run.config.data.source, run.config.model.name
+    sections: list[Section] = []
+    if run.metrics:
+        curves = Gallery((draw_loss(run), draw_accuracy(run), draw_lr(run)))
+        sections.append(Section("Curves", (curves,)))
+    if run.scores is not None and run.kept is not None:
+        sections += _scored(run, run.scores, run.kept)
+    if pictures := draw_flow(run.flow):
+        verdicts = [str(v).replace("\n  -> ", ". ") for v in FlowReport(run.flow[-1]).verdicts]
+        text = f"At step {run.flow[-1].step}: " + "\n\n".join(verdicts)
+        sections.append(Section("Gradient flow", (Text(text), Gallery(pictures))))
+    if run.augmented:
+        folder = run.directory.eval
+        images = [
+            _photo(folder / a.file, f"Training image, {a.label}.", a.label) for a in run.augmented
+        ]
+        note = Text("The first images of the first batch, as the model saw them.")
+        found = tuple(image for image in images if image is not None)
+        sections.append(Section("Training images", (note, Gallery(found, small=True))))
+    sections += [_size(run), _origin(run), _configuration(run)]
+    return Page(f"{model} on {source}", tuple(sections), _lead(run), _headline(run))
+
+
+def accuracy_interval(accuracy: float, count: int) -> tuple[float, float]:
+    """Where the accuracy on more such images lies with 95 % confidence.
+
+    Source: Wilson 1927, the score interval.
+
+    Example:
+        >>> low, high = accuracy_interval(0.5, 100)
+        >>> round(low, 4), round(high, 4)
+        (0.4038, 0.5962)
+    """
+    z = 1.959963984540054  # the normal law's 97.5 % quantile
+    middle = (accuracy + z**2 / (2 * count)) / (1 + z**2 / count)
+    reach = z * math.sqrt(accuracy * (1 - accuracy) / count + z**2 / (4 * count**2))
+    reach /= 1 + z**2 / count
+    return max(0.0, middle - reach), min(1.0, middle + reach)
+
+
+def describe_seconds(seconds: int | float | None) -> str:
+    """A duration for people.
+
+    Example:
+        >>> describe_seconds(9.26), describe_seconds(75), describe_seconds(7300)
+        ('9.3 s', '1 min 15 s', '2 h 2 min')
+    """
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, left = divmod(minutes, 60)
+    return f"{hours} h {left} min" if hours else f"{minutes} min {rest} s"
+
+
+def describe_count(value: int | float | None) -> str:
+    """A large count with three digits and a unit.
+
+    Example:
+        >>> describe_count(59880472), describe_count(12601767936), describe_count(950)
+        ('59.9 M', '12.6 G', '950')
+    """
+    if value is None:
+        return "–"
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:.3g}"
+
+
+def _lead(run: RunRecord) -> str:
+    if run.scores is None:
+        epochs = len(run.series("val/loss")[0])
+        return f"Not scored yet: {epochs} of {run.config.train.epochs} epochs are done."
+    scores = run.scores
+    low, high = accuracy_interval(scores["accuracy"], scores["count"])
+    return (
+        f"{format_share(scores['accuracy'])} of {scores['count']:,} {scores['part']} images, which "
+        f"chose nothing, are classified right (95\N{NO-BREAK SPACE}% interval "
+        f"{format_share(low)} to {format_share(high)})."
+    )
+
+
+def _headline(run: RunRecord) -> Facts:
+    parameters, macs = run.costs
+    entries: list[tuple[str, Value]] = []
+    if run.scores is not None:
+        entries.append(("accuracy", format_share(run.scores["accuracy"])))
+    entries += [
+        ("parameters", describe_count(parameters)),
+        ("MACs an image", describe_count(macs)),
+        ("training", describe_seconds(run.seconds)),
+    ]
+    if run.speed is not None:
+        entries.append(("one image", f"{run.speed['latency_ms']:.3g} ms"))
+    return Facts(tuple(entries))
+
+
+def _scored(run: RunRecord, scores: dict[str, object], kept: Kept) -> list[Section]:
+    shares = (
+        ("accuracy", "accuracy"),
+        ("top-5 accuracy", "top5"),
+        ("precision, mean", "precision"),
+        ("recall, mean", "recall"),
+        ("F1, mean", "f1"),
+    )
+    numbers = (
+        ("NLL (loss), nats", "loss"),
+        ("Brier, 0 to 2", "brier"),
+        ("calibration error", "ece"),
+        ("AUROC, mean", "auroc"),
+    )
+    entries: list[tuple[str, Value]] = [
+        (name, format_share(_float(scores.get(key)))) for name, key in shares
+    ]
+    entries += [(name, _digits(_float(scores.get(key)))) for name, key in numbers]
+    entries.append(("images", f"{scores['count']:,}"))
+    if scores.get("skipped"):
+        entries.append(("unreadable, left out", f"{scores['skipped']:,}"))
+    text = "Means are over the classes, each weighing the same."
+    counts = confusion(kept.probabilities, kept.labels)
+    bins = calibration_bins(kept.probabilities, kept.labels)
+    error = _float(scores.get("ece")) or 0.0
+    sections = [
+        Section("Scores", (Facts(tuple(entries)), Text(text))),
+        Section("Confusion", _confusion(counts, kept.classes)),
+    ]
+    if (table := _classes(scores)) is not None:
+        sections.append(Section("Classes", (table,)))
+    sections.append(Section("Calibration", (draw_reliability(bins, error),)))
+    if run.mistakes:
+        folder = run.directory.eval
+        images = [
+            _photo(
+                folder / m.file,
+                f"{m.truth}, taken for {m.predicted}.",
+                f"{m.truth}\n→ {m.predicted} {m.probability:.0%}",
+            )
+            for m in run.mistakes
+        ]
+        text = (
+            "The wrong answers that the model was surest of: the truth, what it said, how surely."
+        )
+        found = tuple(image for image in images if image is not None)
+        sections.append(Section("Mistakes", (Text(text), Gallery(found, small=True))))
+    return sections
+
+
+def _confusion(counts: Int[np.ndarray, "k k"], classes: tuple[str, ...]) -> tuple[Block, ...]:
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:_PAIRS]
+    rows, columns = np.unravel_index(order, wrong.shape)
+    pairs = tuple(
+        (classes[i], classes[j], int(wrong[i, j]), Cell.share(wrong[i, j] / counts[i].sum()))
+        for i, j in zip(rows.tolist(), columns.tolist(), strict=True)
+        if wrong[i, j]
+    )
+    head = ("class", "taken for", "images", "of the class")
+    frequent = Table(head, pairs, "The most frequent confusions.", sortable=True)
+    blocks: tuple[Block, ...] = (frequent,) if pairs else (Text("No image was confused."),)
+    if len(classes) > _MATRIX:
+        return (draw_confusion(counts), *blocks)
+    totals = np.maximum(1, counts.sum(axis=1))
+    matrix = Table(
+        ("truth", *classes),
+        tuple(
+            (
+                name,
+                *(
+                    Cell(
+                        int(n) or "",
+                        shade=float(n / totals[i]),
+                        hint=f"{name}, taken for {classes[j]}: {n}",
+                    )
+                    for j, n in enumerate(counts[i])
+                ),
+            )
+            for i, name in enumerate(classes)
+        ),
+        "Rows are true classes, columns what they were taken for; colour is the share of the row.",
+        matrix=True,
+    )
+    return (matrix, *blocks)
+
+
+def _classes(scores: dict[str, object]) -> Table | None:
+    found = scores.get("classes")
+    if not isinstance(found, list):  # scored before there were any
+        return None
+    rows = tuple(
+        (
+            entry["name"],
+            Cell.share(entry["precision"]),
+            Cell.share(entry["recall"]),
+            Cell.share(entry["f1"]),
+            Cell(_digits(entry["auroc"]), order=entry["auroc"])
+            if entry["auroc"] is not None
+            else Cell(),
+            entry["images"],
+            entry["predicted"],
+        )
+        for entry in found
+    )
+    head = ("class", "precision", "recall", "F1", "AUROC", "images", "predicted")
+    return Table(head, rows, "Each class against all others.", sortable=True)
+
+
+def _size(run: RunRecord) -> Section:
+    parameters, macs = run.costs
+    entries: list[tuple[str, Value]] = [
+        ("parameters", parameters),
+        ("MACs for one image", macs),
+    ]
+    if run.directory.weights.is_file():
+        entries.append(("weights on disk", _bytes(run.directory.weights.stat().st_size)))
+    if (speed := run.training_speed) is not None:
+        entries.append(("training", f"{speed:,.0f} images/s"))
+    if run.speed is not None:
+        entries += [
+            ("one image", f"{run.speed['latency_ms']:.3g} ms"),
+            (
+                f"in batches of {run.speed['batch_size']}",
+                f"{run.speed['images_per_second']:,.0f} images/s",
+            ),
+            ("measured on", f"{run.speed['device']}, {run.speed['precision']}"),
+        ]
+    peaks = [s.peak_memory for s in run.sessions if s.peak_memory is not None]
+    if peaks:
+        entries.append(("memory, peak of training", _bytes(max(peaks))))
+    return Section("Size and speed", (Facts(tuple(entries)),))
+
+
+def _origin(run: RunRecord) -> Section:
+    config = run.config
+    prepared = run.model.preprocess
+    entries: list[tuple[str, Value]] = [
+        ("data", config.data.source),
+        ("classes", len(run.model.classes or ())),
+        ("model", f"{run.model.name} ({run.model.family})"),
+        ("weights from", config.model.pretrained or "random start"),
+    ]
+    if prepared is not None:
+        size = "×".join(map(str, prepared.img_size))
+        entries.append(("images", f"{prepared.in_chans} channels, {size} pixels"))
+    blocks: list[Block] = [Facts(tuple(entries))]
+    if run.sessions:
+        blocks.append(Code(run.sessions[-1].command, "Started by"))
+        head = ("began", "took", "on", "threads", "allmlp", "torch", "Python")
+        rows = tuple(
+            (
+                s.began.replace("T", " "),
+                describe_seconds(s.seconds),
+                str(s.machine.get("device")),
+                s.machine.get("threads"),
+                s.allmlp,
+                str(s.machine.get("torch")),
+                str(s.machine.get("python")),
+            )
+            for s in run.sessions
+        )
+        blocks.append(Table(head, rows, "Sessions: the start and every resumption."))
+    return Section("How it was made", tuple(blocks))
+
+
+def _configuration(run: RunRecord) -> Section:
+    default = flatten(Config())
+    changed = tuple(
+        (path, str(value), str(default[path]))
+        for path, value in run.settings.items()
+        if value != default[path]
+    )
+    whole = Code(run.directory.config.read_text(encoding="utf-8"), "config.yaml")
+    blocks: tuple[Block, ...] = (whole,)
+    if changed:
+        head = ("setting", "here", "default")
+        blocks = (Table(head, changed, "What differs from the defaults."), whole)
+    return Section("Configuration", blocks, folded=True)
+
+
+def _photo(path: Path, alt: str, caption: str) -> Picture | None:
+    """A thumbnail; None if somebody removed it."""
+    if not path.is_file():
+        return None
+    kind = "png" if path.suffix == ".png" else "jpeg"
+    return Picture.from_bytes(path.read_bytes(), kind, alt=alt, caption=caption)
+
+
+def _float(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _digits(value: int | float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 2**20:,.1f} MiB" if size >= 2**20 else f"{size / 2**10:,.1f} KiB"

@@ -1,0 +1,104 @@
+"""Training images as the first batch of the first epoch showed them."""
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from allmlp.data import Preprocess, Splits, iterate_batches
+from allmlp.errors import AllmlpError
+from allmlp.files import write_text
+from allmlp.runs.augment import build_augment, epoch_order
+from allmlp.runs.config import Config
+from allmlp.runs.images import prepare_training
+from allmlp.runs.thumbnail import thumbnail
+
+__all__ = ["AUGMENTED", "Augmented", "read_augmented", "save_augmented"]
+
+AUGMENTED = "augmented.json"
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """One image.
+
+    Args:
+        file: of its picture, beside `augmented.json`.
+        label: its class, or the shares of two mixed ones.
+    """
+
+    file: str
+    label: str
+
+
+def save_augmented(
+    folder: Path, splits: Splits, preprocess: Preprocess, config: Config, limit: int = 16
+) -> None:
+    """Write the first images of the first batch to `folder/augmented.json` and `augmented/`.
+
+    Augmentation is a function of seed, epoch and visit, so these are the very images that were
+    learned from.
+
+    Args:
+        folder: that exists.
+        splits: the data; only the first batch of train is read.
+        preprocess: of the model.
+        config: of the run.
+        limit: how many.
+
+    Raises:
+        AllmlpError: too many broken images.
+    """
+    # files are streamed: one batch of them is decoded, here
+    data = replace(config.data, cache_gib=0.0, workers=0)
+    part = splits.train
+    train = prepare_training(replace(splits, val=part), preprocess, data).train
+    seed = config.run.seed
+    batches = iterate_batches(
+        train,
+        preprocess,
+        config.train.batch_size,
+        shuffle=(seed, 0),
+        order=epoch_order(config.augment, part.labels.cpu(), seed, 0),
+        augment=build_augment(config.augment),
+    )
+    images, labels = next(batches)
+    mean, std = (torch.tensor(v)[:, None, None] for v in (preprocess.mean, preprocess.std))
+    pixels = ((images * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+    pictures = folder / "augmented"
+    shutil.rmtree(pictures, ignore_errors=True)
+    pictures.mkdir()
+    entries = []
+    for number, (image, label) in enumerate(zip(pixels[:limit], labels[:limit], strict=True)):
+        content, suffix = thumbnail(image)
+        file = f"augmented/{number:02d}{suffix}"
+        (folder / file).write_bytes(content)
+        entries.append({"file": file, "label": _describe(label, part.classes)})
+    write_text(folder / AUGMENTED, json.dumps(entries, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_augmented(folder: Path) -> list[Augmented]:
+    """What `save_augmented` wrote; nothing if it never did.
+
+    Raises:
+        AllmlpError: the file is damaged.
+    """
+    path = folder / AUGMENTED
+    try:
+        return [Augmented(**fields) for fields in json.loads(path.read_text(encoding="utf-8"))]
+    except FileNotFoundError:
+        return []
+    except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as e:
+        raise AllmlpError(f"{path} is damaged ({e}); delete it") from e
+
+
+def _describe(label: Tensor, classes: tuple[str, ...]) -> str:
+    if label.ndim == 0:
+        return classes[int(label)]
+    shares = [(float(share), classes[i]) for i, share in enumerate(label) if share > 0]
+    if len(shares) == 1:
+        return shares[0][1]
+    return " + ".join(f"{share:.2f} {name}" for share, name in sorted(shares, reverse=True))
