@@ -162,6 +162,27 @@ def test_broken_images_do_not_move_the_others(
         assert f"/{m.truth}/" in m.name
 
 
+@pytest.mark.parametrize(
+    ("cache_gib", "message"),
+    [(2.0, "no intact image among 8: 8 of 8 "), (0.0, "none of 8 images can be read; give others")],
+)
+def test_a_part_that_nobody_can_read(
+    finished: Run,
+    place: Callable[[Mapping[str, bytes]], str],
+    pictures: Callable[..., dict[str, bytes]],
+    cache_gib: float,
+    message: str,
+) -> None:
+    files = pictures("train/3", "train/8") | dict.fromkeys(pictures("test/3", "test/8"), b"broken")
+    part = load_source(place(files)).test
+    data = replace(finished.config.data, cache_gib=cache_gib, max_broken=1.0, workers=0)
+    train = replace(finished.config.train, batch_size=3)
+    run = load_run(finished.path, device="cpu")
+    run.config = replace(run.config, data=data, train=train)
+    with pytest.raises(AllmlpError, match=message):
+        run.predict_set(part)
+
+
 def test_foreign_weights_are_scored_as_the_run_they_are(finished: Run, tmp_path: Path) -> None:
     by_folder = evaluate_model("mixer_digits", str(finished.path), "digits", config=finished.config)
     for key in ("accuracy", "loss", "classes"):

@@ -13,7 +13,7 @@ from allmlp.errors import AllmlpError
 from allmlp.files import write_text
 from allmlp.runs.augment import build_augment, epoch_order
 from allmlp.runs.config import Config
-from allmlp.runs.images import prepare_training
+from allmlp.runs.images import prepare_images
 from allmlp.runs.thumbnail import thumbnail
 
 __all__ = ["AUGMENTED", "Augmented", "read_augmented", "save_augmented"]
@@ -40,7 +40,7 @@ def save_augmented(
     """Write the first images of the first batch to `folder/augmented.json` and `augmented/`.
 
     Augmentation is a function of seed, epoch and visit, so these are the very images that were
-    learned from.
+    learned from, unless some cannot be read: decoded data leave those out before they are numbered.
 
     Args:
         folder: that exists.
@@ -55,15 +55,16 @@ def save_augmented(
     # files are streamed: one batch of them is decoded, here
     data = replace(config.data, cache_gib=0.0, workers=0)
     part = splits.train
-    train = prepare_training(replace(splits, val=part), preprocess, data).train
-    seed = config.run.seed
+    train = prepare_images(part, preprocess, data)
+    seed, augment = config.run.seed, build_augment(config.augment)
     batches = iterate_batches(
         train,
         preprocess,
-        config.train.batch_size,
+        # mixing alone pairs the images of a batch
+        limit if augment.mix is None else config.train.batch_size,
         shuffle=(seed, 0),
         order=epoch_order(config.augment, part.labels.cpu(), seed, 0),
-        augment=build_augment(config.augment),
+        augment=augment,
     )
     images, labels = next(batches)
     mean, std = (torch.tensor(v)[:, None, None] for v in (preprocess.mean, preprocess.std))
