@@ -16,6 +16,7 @@ import pytest
 from allmlp.cli import main
 
 TINY = ["--epochs", "1", "--train.warmup", "0", "--model.overrides.depth", "1", "--device", "cpu"]
+TINY += ["--no-report"]  # which has its own tests
 
 
 def call(*arguments: str) -> int:
@@ -54,7 +55,8 @@ def test_a_config_file_is_replayed_and_flags_win(
     config = str(run / "config.yaml")
     assert call("train", "--config", config) == 1
     assert "exists; choose another with --run" in capsys.readouterr().err
-    main(["train", "--config", config, "--run", str(tmp_path / "new"), "--batch-size", "300"])
+    new = ["--run", str(tmp_path / "new"), "--batch-size", "300", "--no-report"]
+    main(["train", "--config", config, *new])
     assert "batch_size: 300" in (tmp_path / "new" / "config.yaml").read_text()
     assert "depth: 1" in (tmp_path / "new" / "config.yaml").read_text()
 
@@ -239,7 +241,7 @@ def test_fine_tuning_from_a_run(
     assert call("train", "--run", str(new), *flags, str(run), "--data.img_size", "16") == 1
     assert "pass resize='interpolate'" in capsys.readouterr().err
     resize = ["--data.img_size", "16", "--model.resize", "block", "--train.freeze", "true"]
-    main(["train", "--run", str(new), *flags, str(run), *resize])
+    main(["train", "--run", str(new), *flags, str(run), *resize, "--no-report"])
     assert "img_size: 16" in (new / "config.yaml").read_text()
 
 

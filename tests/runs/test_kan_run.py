@@ -12,7 +12,7 @@ from allmlp.runs.run import load_run
 def test_train_a_kan_on_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sizes = ["--model.overrides.widths", "[16]", "--model.overrides.grid", "3"]
     options = ["--model.overrides.options.outside", "clamp", "--data.img_size", "8"]
-    short = ["--epochs", "8", "--train.warmup", "1", "--run", str(tmp_path / "run")]
+    short = ["--epochs", "8", "--train.warmup", "1", "--run", str(tmp_path / "run"), "--no-report"]
     main(["train", "digits", "--model", "kan", *sizes, *options, *short])
     capsys.readouterr()
     run = load_run(tmp_path / "run")

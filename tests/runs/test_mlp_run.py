@@ -15,7 +15,7 @@ from allmlp.runs.run import load_run
 def test_train_an_mlp_on_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sizes = ["--model.overrides.widths", "[48, 48]", "--model.overrides.block", "residual"]
     options = ["--model.overrides.norm", "rms", "--model.overrides.glu", "true"]
-    short = ["--epochs", "8", "--train.warmup", "1", "--run", str(tmp_path / "run")]
+    short = ["--epochs", "8", "--train.warmup", "1", "--run", str(tmp_path / "run"), "--no-report"]
     main(["train", "digits", "--model", "mlp", "--data.img_size", "8", *sizes, *options, *short])
     capsys.readouterr()
     run = load_run(tmp_path / "run")

@@ -409,7 +409,7 @@ def test_a_signal_saves_and_ends_with_its_code(
     # the same run in a file, for the command line
     run, config = tmp_path / "run", tmp_path / "config.yaml"
     config.write_text(to_yaml(build_config(CONFIG)))
-    train = ["train", "--config", str(config), "--run", str(run), "--resume", "auto"]
+    train = ["train", "--config", str(config), "--run", str(run), "--resume", "auto", "--no-report"]
     child = zygote.begin(arguments=train)
     while not (run / "metrics.jsonl").is_file():  # it listens by now
         time.sleep(0.001)
@@ -547,7 +547,7 @@ def test_what_cannot_be_written_costs_nothing_that_was_saved(
 def test_a_finished_run_is_left_as_it_is(zygote: Any, finished: Run, tmp_path: Path) -> None:
     run = Path(shutil.copytree(finished.path, tmp_path / "run"))
     before = files(run)
-    assert zygote.ask(arguments=["train", "--resume", str(run)]) == 0
+    assert zygote.ask(arguments=["train", "--resume", str(run), "--no-report"]) == 0
     assert train(resume=run, progress=False).scores() == finished.scores()
     assert files(run) == before
 

@@ -33,6 +33,7 @@ def train(
     strict: Annotated[bool, Parameter(negative=())] = False,
     config: Path | None = None,
     resume: str | None = None,
+    report: bool = True,
     task: Literal["auto", "classification", "regression"] = "auto",
     time: str | None = None,
     group: str | None = None,
@@ -79,6 +80,8 @@ def train(
     resume:
         A run to go on with under its own configuration; `auto` for the one of this configuration
         (in the folder --run, else the newest under runs/) if there is one, else a new one.
+    report:
+        Write report.html at the end, which takes a second or two; a table has none.
     task:
         Of a table: auto takes texts, and numbers that are only two, for classes.
     time:
@@ -133,7 +136,8 @@ def train(
     accuracy = f"{scores['accuracy']:.2%} of {scores['count']} images"
     print(f"test accuracy {accuracy}, loss {scores['loss']:.4f}")
     print(f"run           {finished.path}")
-    print(f"report        {_report(finished.path)}")
+    if report:
+        print(f"report        {_report(finished.path)}")
     print(f"predict with  {command}")
 
 
