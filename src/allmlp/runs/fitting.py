@@ -19,6 +19,7 @@ from allmlp.runs.loggers import Logger, TensorBoard
 from allmlp.runs.objective import build_task
 from allmlp.runs.optimize import build_run_optimizer, build_scheduler, early_stop_note
 from allmlp.runs.saving import Plan, Saver
+from allmlp.runs.sessions import record_session
 from allmlp.training import (
     ALONE,
     GradFlow,
@@ -155,6 +156,8 @@ def fit_run(
                     f"it had {state['threads']} threads, now there are "
                     f"{torch.get_num_threads()}: losses may differ in the last digits"
                 )
+        if ranks.main:  # not before: a checkpoint that is refused leaves the run as it is
+            stack.enter_context(record_session(directory, device))
         stop = stack.enter_context(listen_for_stop())
 
         columns = _columns(task)

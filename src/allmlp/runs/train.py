@@ -3,7 +3,6 @@
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,6 @@ from allmlp.runs.optimize import check_optimize
 from allmlp.runs.resume import AUTO, find_run
 from allmlp.runs.run import Run, load_run
 from allmlp.runs.saving import is_finished, saved_state
-from allmlp.runs.sessions import record_session
 from allmlp.training import Classification, Ranks, Selection, choose_device, join_ranks
 from allmlp.zoo.stored import write_record
 
@@ -170,19 +168,18 @@ def _train(
 
     directory = ranks.from_main(claim)
     try:
-        with record_session(directory, device) if ranks.main else nullcontext():
-            fit_run(
-                config,
-                directory,
-                model,
-                preprocess,
-                images,
-                state=state,
-                device=device,
-                ranks=ranks,
-                progress=progress,
-                loggers=loggers,
-            )
+        fit_run(
+            config,
+            directory,
+            model,
+            preprocess,
+            images,
+            state=state,
+            device=device,
+            ranks=ranks,
+            progress=progress,
+            loggers=loggers,
+        )
     except BaseException as e:
         # a run without a checkpoint is of no use; one with any can be resumed
         if not directory.last.is_file():
