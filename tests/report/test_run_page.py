@@ -14,7 +14,14 @@ from PIL import Image
 
 from allmlp.cli import main
 from allmlp.errors import AllmlpError
-from allmlp.report import compare_runs, comparison_page, render_page, write_report, write_sweep
+from allmlp.report import (
+    Facts,
+    compare_runs,
+    comparison_page,
+    render_page,
+    write_report,
+    write_sweep,
+)
 from allmlp.report.record import read_run
 from allmlp.report.run_page import run_page
 from allmlp.runs.scores import score_probabilities
@@ -88,16 +95,23 @@ def assert_sound(seen: Any, width: int) -> list[dict[str, Any]]:
     return pictures
 
 
+@pytest.fixture(scope="module")
+def written(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a run, in it."""
+    run = tmp_path_factory.mktemp("written") / "run"
+    path = write_report(shutil.copytree(sweep / "seed 0", run))
+    assert path == run / "report.html"
+    return path
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_run_in_a_browser(
-    copied: Path, look: Callable[..., Any], width: int, scheme: str
+    written: Path, look: Callable[..., Any], width: int, scheme: str
 ) -> None:
-    path = write_report(copied / "seed 0")
-    assert path == copied / "seed 0" / "report.html"
-    assert path.stat().st_size <= 2 * 2**20
-    seen = look(path, width, scheme)
-    run = read_run(copied / "seed 0")
+    assert written.stat().st_size <= 2 * 2**20
+    seen = look(written, width, scheme)
+    run = read_run(written.parent)
     # three curves, reliability, gradient flow twice, mistakes and training images
     assert len(assert_sound(seen, width)) == 6 + len(run.mistakes) + 16
     titles = seen.page.locator("h2").all_inner_texts()
@@ -115,7 +129,7 @@ def test_a_run_in_a_browser(
         "Configuration",
     ]
     rows = seen.page.locator("table.matrix tbody tr")
-    with (copied / "seed 0" / "eval" / "confusion.csv").open(newline="") as file:
+    with (written.parent / "eval" / "confusion.csv").open(newline="") as file:
         counts = [row[1:] for row in csv.reader(file)][1:]
     shown = [[cell or "0" for cell in row.locator("td").all_inner_texts()] for row in rows.all()]
     assert shown == counts
@@ -134,10 +148,38 @@ def test_the_page_says_what_the_scores_say(sweep: Path) -> None:
     assert [min(1, html.count(text)) for text in (*told, str(run.costs[0]))] == [1, 1, 1, 1]
 
 
+def test_the_page_says_how_it_learned(copied: Path) -> None:
+    told = (copied / "seed 0" / "config.yaml").read_text()
+    for old, new in (
+        ("optimizer: adamw", "optimizer: muon"),
+        ("optimizer_options: {}", "optimizer_options: {momentum: 0.9}"),
+        ("schedule: null", "schedule: wsd"),
+        ("schedule_options: {}", "schedule_options: {decay: 0.5}"),
+        ("class_weights: null", "class_weights: {'1': 2.0}"),
+        ("teacher: null", "teacher: runs/<i>"),
+    ):
+        assert told.count(f"  {old}\n") == 1
+        told = told.replace(old, new)
+    (copied / "seed 0" / "config.yaml").write_text(told)
+    (section,) = (
+        s for s in run_page(read_run(copied / "seed 0")).sections if s.title == "How it was made"
+    )
+    assert isinstance(section.blocks[0], Facts)
+    facts = dict(section.blocks[0].entries)
+    assert facts["images"] == "1 channel, 8×8 pixels"
+    assert facts["optimizer"] == "muon, learning rate 0.01, momentum 0.9"
+    assert facts["schedule"] == "wsd, decay 0.5, warm-up 0.5 of 2 epochs"
+    assert facts["loss"] == "cross entropy, smoothing 0.1"
+    assert facts["length"] == "2 epochs in batches of 256"
+    assert facts["class weights"] == "given by name"
+    assert facts["teacher"] == "runs/<i>, weight 0.5"
+
+
 def test_class_names_are_text(copied: Path, look: Callable[..., Any]) -> None:
     rename_classes(copied / "seed 0", NASTY)
+    path = write_report(copied / "seed 0")
     for width in (390, 1280):
-        seen = look(write_report(copied / "seed 0"), width)
+        seen = look(path, width)
         assert_sound(seen, width)
         assert seen.page.title() == "mixer_digits on digits"
         names = seen.page.locator("#s4 tbody th").all_inner_texts()
@@ -178,9 +220,9 @@ def test_damage_is_named(copied: Path, file: str) -> None:
         write_report(copied / "seed 0")
 
 
-def test_a_removed_picture_is_left_out(copied: Path) -> None:
+def test_a_removed_picture_is_left_out(copied: Path, written: Path) -> None:
     run = copied / "seed 0"
-    before = write_report(run).read_text().count("<img")
+    before = written.read_text().count("<img")
     (run / "eval" / "mistakes" / "00.png").unlink()
     assert write_report(run).read_text().count("<img") == before - 1
 
@@ -216,18 +258,19 @@ def test_runs_on_other_images_are_not_tested(copied: Path) -> None:
     assert render_page(comparison_page(found, "Two", copied)).count("test images differ") == 1
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-def test_a_sweep_in_a_browser(copied: Path, look: Callable[..., Any], width: int) -> None:
+def test_a_sweep_in_a_browser(copied: Path, look: Callable[..., Any]) -> None:
     shutil.copytree(copied / "seed 0", copied / "deeper" / 'un"finished <b>')
     shutil.rmtree(copied / "deeper" / 'un"finished <b>' / "eval")
     for seed in (0, 1):
         write_report(copied / f"seed {seed}")
-    seen = look(write_sweep(copied), width)
-    pictures = assert_sound(seen, width)
-    assert sum(p["name"].startswith("Validation accuracy") for p in pictures) == 3
-    assert seen.page.locator("#s1 tbody tr").count() == 3
-    seen.page.get_by_role("link", name="seed 1").click()
-    assert seen.page.title() == "mixer_digits on digits"
+    path = write_sweep(copied)
+    for width, scheme in ((390, "dark"), (1280, "light")):
+        seen = look(path, width, scheme)
+        pictures = assert_sound(seen, width)
+        assert sum(p["name"].startswith("Validation accuracy") for p in pictures) == 3
+        assert seen.page.locator("#s1 tbody tr").count() == 3
+        seen.page.get_by_role("link", name="seed 1").click()
+        assert seen.page.title() == "mixer_digits on digits"
 
 
 def test_commands(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -140,17 +140,19 @@ def draw_flow(records: Sequence[FlowRecord]) -> tuple[Picture, ...]:
     backward = [r for r in records if r.gradient is not None and r.nonfinite is None]
     if not backward:
         return ()
-    moments = list(dict.fromkeys([0, len(backward) // 2, len(backward) - 1]))
+    # a head of zeros hands nothing back at the first step
+    reached = [r for r in backward if all(layer.gradient for layer in r.layers)] or backward
+    moments = list(dict.fromkeys([0, len(reached) // 2, len(reached) - 1]))
     with new_figure() as figure:
         axis = figure.subplots()
         for index, color in zip(moments, SERIES, strict=False):
-            record = backward[index]
+            record = reached[index]
             norms = [layer.gradient or np.nan for layer in record.layers]
             axis.plot(range(1, len(norms) + 1), norms, "o-", color=color, markersize=2.5,
                       label=f"step {record.step}")  # fmt: skip
         axis.set_yscale("log")
         axis.set(xlabel="layer, in order of execution", title="gradient at the output")
-        axis.legend()
+        figure.legend(loc="outside lower center", ncols=len(moments))
     by_layer = picture(
         figure,
         alt=f"Norm of the gradient at each of {len(backward[0].layers)} layers, at "

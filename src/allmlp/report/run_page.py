@@ -30,7 +30,7 @@ from allmlp.report.page import (
     write_page,
 )
 from allmlp.report.record import Kept, RunRecord, read_run
-from allmlp.runs.config import Config
+from allmlp.runs.config import Config, TrainConfig
 from allmlp.runs.config_tree import flatten
 from allmlp.runs.scores import calibration_bins, confusion
 from allmlp.training import FlowReport
@@ -136,9 +136,9 @@ def _lead(run: RunRecord) -> str:
     scores = run.scores
     low, high = accuracy_interval(scores["accuracy"], scores["count"])
     return (
-        f"{format_share(scores['accuracy'])} of {scores['count']:,} {scores['part']} images, which "
-        f"chose nothing, are classified right (95\N{NO-BREAK SPACE}% interval "
-        f"{format_share(low)} to {format_share(high)})."
+        f"{format_share(scores['accuracy'])} of {scores['count']:,} {scores['part']} images are "
+        f"classified right (95\N{NO-BREAK SPACE}% interval {format_share(low)} to "
+        f"{format_share(high)}). None of them was learned from, nor chose the epoch."
     )
 
 
@@ -303,7 +303,9 @@ def _origin(run: RunRecord) -> Section:
     ]
     if prepared is not None:
         size = "×".join(map(str, prepared.img_size))
-        entries.append(("images", f"{prepared.in_chans} channels, {size} pixels"))
+        channels = "1 channel" if prepared.in_chans == 1 else f"{prepared.in_chans} channels"
+        entries.append(("images", f"{channels}, {size} pixels"))
+    entries += _training(config.train)
     blocks: list[Block] = [Facts(tuple(entries))]
     if run.sessions:
         blocks.append(Code(run.sessions[-1].command, "Started by"))
@@ -322,6 +324,30 @@ def _origin(run: RunRecord) -> Section:
         )
         blocks.append(Table(head, rows, "Sessions: the start and every resumption."))
     return Section("How it was made", tuple(blocks))
+
+
+def _training(train: TrainConfig) -> list[tuple[str, Value]]:
+    """The settings that a reader asks for first; the configuration has all."""
+    options = "".join(f", {name} {value}" for name, value in train.optimizer_options.items())
+    # the class itself may not be installed where the page is written
+    free = train.optimizer.startswith(("schedule_free", "schedulefree."))
+    schedule = train.schedule or ("constant" if free else "cosine")
+    steps = "".join(f", {name} {value}" for name, value in train.schedule_options.items())
+    loss = train.loss.replace("_", " ")
+    if train.label_smoothing:
+        loss += f", smoothing {train.label_smoothing:g}"
+    entries: list[tuple[str, Value]] = [
+        ("optimizer", f"{train.optimizer}, learning rate {train.lr:g}{options}"),
+        ("schedule", f"{schedule}{steps}, warm-up {train.warmup:g} of {train.epochs} epochs"),
+        ("loss", loss),
+        ("length", f"{train.epochs} epochs in batches of {train.batch_size}"),
+    ]
+    if train.class_weights is not None:
+        balanced = train.class_weights == "balanced"
+        entries.append(("class weights", "balanced" if balanced else "given by name"))
+    if train.teacher is not None:
+        entries.append(("teacher", f"{train.teacher}, weight {train.teacher_weight:g}"))
+    return entries
 
 
 def _configuration(run: RunRecord) -> Section:
