@@ -210,6 +210,12 @@ def test_an_unfinished_run_has_a_page(copied: Path) -> None:
     assert run_page(read_run(run)).lead == "Not scored yet: 0 of 2 epochs are done."
 
 
+def test_a_table_has_no_page(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("table: {source: t.csv, target: y}\n")
+    with pytest.raises(AllmlpError, match=r"a run on images, .* is one on a table; its scores are"):
+        write_report(tmp_path)
+
+
 @pytest.mark.parametrize(
     "file", ["metrics.jsonl", "gradflow.jsonl", "eval/predictions.npz", "eval/mistakes.json",
              "eval/augmented.json", "eval/scores.json", "sessions.json"]

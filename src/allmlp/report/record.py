@@ -106,6 +106,12 @@ def read_run(path: str | Path) -> RunRecord:
         AllmlpError: no run, or a damaged file, which is named.
     """
     directory = RunDirectory.open(path)
+    tree = read_yaml(directory.config)
+    if "table" in tree:
+        raise AllmlpError(
+            f"a page shows a run on images, {path} is one on a table; its scores are in "
+            f"{directory.eval}"
+        )
     scored = (directory.eval / "scores.json").is_file()
     speed = directory.eval / "speed.json"
     try:
@@ -114,7 +120,7 @@ def read_run(path: str | Path) -> RunRecord:
         raise AllmlpError(f"{directory.gradflow} is damaged ({e}); delete it") from e
     return RunRecord(
         directory=directory,
-        config=build_config(read_yaml(directory.config)),
+        config=build_config(tree),
         model=read_record(directory.path),
         metrics=_lines(directory.metrics),
         flow=flow,
