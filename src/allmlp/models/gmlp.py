@@ -188,6 +188,7 @@ class GMLP(VisionModel):
         images (b, c, h, w) -> logits (b, k), or (b, d) with `num_classes=0`.
 
     Example:
+        >>> import torch
         >>> config = GMLPConfig(img_size=(8, 8), in_chans=1, patch_size=2, width=16, depth=2,
         ...                     hidden=64, num_classes=10)
         >>> GMLP(config)(torch.zeros(5, 1, 8, 8)).shape

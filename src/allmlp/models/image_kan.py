@@ -76,6 +76,7 @@ class ImageKAN(VisionModel):
         images (b, c, h, w) -> logits (b, k), or (b, d) with `num_classes=0`.
 
     Example:
+        >>> import torch
         >>> ImageKAN(ImageKANConfig(widths=(8,)))(torch.zeros(5, 1, 28, 28)).shape
         torch.Size([5, 10])
     """

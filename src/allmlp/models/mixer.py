@@ -155,6 +155,7 @@ class Mixer(VisionModel):
         images (b, c, h, w) -> logits (b, k), or (b, d) with `num_classes=0`.
 
     Example:
+        >>> import torch
         >>> config = MixerConfig(img_size=(8, 8), in_chans=1, patch_size=2, width=16, depth=2,
         ...                      token_hidden=8, channel_hidden=32, num_classes=10)
         >>> Mixer(config)(torch.zeros(5, 1, 8, 8)).shape

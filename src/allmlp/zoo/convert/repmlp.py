@@ -6,6 +6,7 @@ Shapes tell every size of square images; of other images the size must be stated
 
 import re
 from dataclasses import replace
+from typing import Literal
 
 from allmlp.models.repmlp import PATCH, RepMLPNetConfig
 from allmlp.zoo.convert.format import State, square_grid
@@ -28,7 +29,9 @@ def _config(
         for key, tensor in sorted(ours.items())
         if re.fullmatch(rf"{re.escape(units[0])}\.mix\.branches\.\d+\.conv\.weight", key)
     ]
-    form = "training" if kernels else "injected"
+    form: Literal["training", "injected", "deploy"] = "training" if kernels else "injected"
+    if "stem.conv.weight" in ours:
+        form = "deploy"
     return RepMLPNetConfig(
         img_size=square_grid("RepMLPNet", places[0].shape[1], PATCH, img_size),
         in_chans=stem.shape[1],
@@ -37,7 +40,7 @@ def _config(
         share_sets=tuple(len(weight) for weight in places),
         kernels=tuple(kernels) or (1, 3),
         num_classes=len(ours["head.bias"]) if "head.bias" in ours else 0,
-        form="deploy" if "stem.conv.weight" in ours else form,  # type: ignore[arg-type]
+        form=form,
     )
 
 
