@@ -18,6 +18,7 @@ from allmlp.cli.models import models
 from allmlp.cli.predict import predict
 from allmlp.cli.probe import probe
 from allmlp.cli.report import report
+from allmlp.cli.scale import app as scale
 from allmlp.cli.theory import app as theory
 from allmlp.cli.train import list_settings, train
 from allmlp.errors import AllmlpError, printable
@@ -40,6 +41,7 @@ app.command(models)
 app.command(info)
 app.command(convert)
 app.command(theory)
+app.command(scale)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
