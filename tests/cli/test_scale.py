@@ -39,6 +39,7 @@ def test_from_a_table_to_a_plan(
     shown = capsys.readouterr().out
     assert "L = E + A N^-alpha + B D^-beta" in shown
     assert "most influential runs" in shown
+    assert "the 3 dearest runs, predicted from the others: wrong by 0." in shown
     assert {path.name for path in out.iterdir()} == {"law.json", "law.svg", "allocation.svg"}
     assert run("scale", "plan", out / "law.json", "--compute", "1e12") == 0
     plan = capsys.readouterr().out
@@ -50,6 +51,21 @@ def test_from_a_table_to_a_plan(
     assert run("scale", "fit", table, *columns, "--bootstrap", 0, "--out", out) == 0
     again = capsys.readouterr().out
     assert shown.splitlines()[1].split()[1] == again.splitlines()[1].split()[1]
+
+
+def test_laws_are_drawn_again(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, other = tmp_path / "law", tmp_path / "other"
+    columns = ["--size", "N", "--loss", "error", "--bootstrap", 0, "--out", out]
+    assert run("scale", "fit", table, *columns) == 0
+    capsys.readouterr()
+    assert run("scale", "plot", out / "law.json", "--labels", "parameters", "--out", other) == 0
+    assert "written to" in capsys.readouterr().out
+    # matplotlib keeps text as outlines, and its string beside them as a comment
+    assert "<!-- parameters -->" in (other / "law.svg").read_text(encoding="utf-8")
+    assert run("scale", "plot", out / "law.json", "--labels", "N", "--labels", "D") == 1
+    assert "1 variables, got 2 labels" in capsys.readouterr().err
 
 
 def test_one_variable(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,7 +53,6 @@ def fit(
         out: folder for the law (JSON) and the pictures (SVG).
     """
     from allmlp.scaling import fit_power_law, influence
-    from allmlp.scaling.pictures import draw_allocation, draw_law
     from allmlp.scaling.table import read_columns
 
     given = {"size": size, "samples": samples, "compute": compute}
@@ -77,17 +76,16 @@ def fit(
     )
     print(law)
     kept = [row for row in range(len(losses)) if row not in law.excluded]
+    table = influence(law)
+    shown = [entry for i, entry in enumerate(table) if i < 5 or entry.outlying]
     print("most influential runs (row: change of an exponent without it, residual in medians)")
-    for entry in influence(law)[:5]:
-        print(f"  {kept[entry.rows[0]]}: {entry.shift:.2g}, {entry.residual:.1f}")
+    for entry in shown[:20]:
+        mark = "  outlier" if entry.outlying else ""
+        print(f"  {kept[entry.rows[0]]}: {entry.shift:.2g}, {entry.residual:.1f}{mark}")
+    print(_held_out(law))
     out.mkdir(parents=True, exist_ok=True)
     law.save(out / "law.json")
-    draw_law(law, labels=tuple(names.values()), flops=flops).savefig(out / "law.svg")
-    written = ["law.json", "law.svg"]
-    if len(names) == 2 and _divides(law):
-        draw_allocation(law, flops=flops).savefig(out / "allocation.svg")
-        written.append("allocation.svg")
-    print(f"written to {out}: {', '.join(written)}")
+    print(f"written to {out}: law.json, {_draw(law, out, tuple(names.values()), flops)}")
 
 
 @app.command
@@ -104,5 +102,51 @@ def plan(law: Path = _OUT / "law.json", *, compute: float, flops: float = 6.0) -
     print(optimal_allocation(PowerLawFit.load(law), compute, flops_per=flops))
 
 
-def _divides(law: "PowerLawFit") -> bool:
-    return all(law.params[name] > 0 for name in ("alpha", "beta", "A", "B"))
+@app.command
+def plot(
+    law: Path = _OUT / "law.json",
+    *,
+    labels: list[str] | None = None,
+    flops: float = 6.0,
+    out: Path | None = None,
+) -> None:
+    """Draw a law again: runs, band, residuals, and the best division of budgets.
+
+    Args:
+        law: written by `allmlp scale fit`.
+        labels: of its variables.
+        flops: for each parameter and sample.
+        out: folder for the pictures (SVG); by default that of the law.
+    """
+    from allmlp.scaling import PowerLawFit
+
+    folder = law.parent if out is None else out
+    fitted = PowerLawFit.load(law)
+    names = tuple(labels or ("x", "N, D")[len(fitted.variables) - 1].split(", "))
+    if len(names) != len(fitted.variables):
+        raise AllmlpError(f"{law} has {len(fitted.variables)} variables, got {len(names)} labels")
+    folder.mkdir(parents=True, exist_ok=True)
+    print(f"written to {folder}: {_draw(fitted, folder, names, flops)}")
+
+
+def _draw(law: "PowerLawFit", folder: Path, labels: tuple[str, ...], flops: float) -> str:
+    from allmlp.scaling.pictures import draw_allocation, draw_law
+
+    draw_law(law, labels=labels, flops=flops).savefig(folder / "law.svg")
+    if len(labels) == 1 or any(law.params[name] <= 0 for name in ("alpha", "beta", "A", "B")):
+        return "law.svg"
+    draw_allocation(law, flops=flops).savefig(folder / "allocation.svg")
+    return "law.svg, allocation.svg"
+
+
+def _held_out(law: "PowerLawFit") -> str:
+    from allmlp.scaling import hold_out
+
+    try:
+        held = hold_out(law)
+    except AllmlpError as e:
+        return f"no run could be held out: {e}"
+    return (
+        f"the {len(held.rows)} dearest runs, predicted from the others: wrong by "
+        f"{held.mean:.2%} on average, {held.largest:.2%} at most"
+    )

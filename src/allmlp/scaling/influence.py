@@ -14,6 +14,9 @@ from allmlp.scaling.law import PowerLawFit, form_of
 
 __all__ = ["Influence", "influence"]
 
+# median absolute residuals; of Gaussian ones 10 are 6.7 standard deviations
+OUTLYING = 10.0
+
 
 @dataclass(frozen=True)
 class Influence:
@@ -33,6 +36,11 @@ class Influence:
     params: dict[str, float]
     shift: float
     residual: float
+
+    @property
+    def outlying(self) -> bool:
+        """Whether the residual is one that noise does not explain."""
+        return self.residual > OUTLYING
 
 
 def influence(law: PowerLawFit, groups: Sequence[Hashable] | None = None) -> list[Influence]:

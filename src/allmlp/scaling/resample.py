@@ -51,6 +51,8 @@ def _budgets(runs: Runs) -> list[NDArray[np.intp]]:
     everything = [np.arange(len(runs.y))]
     if len(runs.x) == 1:
         return everything
-    budget = np.round(runs.x.sum(axis=0) / 0.02).astype(int)
-    groups = [np.flatnonzero(budget == value) for value in np.unique(budget)]
+    budget = runs.x.sum(axis=0)
+    order = np.argsort(budget)
+    # apart by gaps, not by a raster: rounding must not tear a budget in two
+    groups = np.split(order, np.flatnonzero(np.diff(budget[order]) > 0.02) + 1)
     return groups if min(map(len, groups)) >= 3 else everything
