@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allmlp.data import ImageSet
-from allmlp.data.split import complete_splits, stratified_cut
+from allmlp.data.split import Splits, complete_splits, stratified_cut, take_samples
 from allmlp.errors import AllmlpError
 
 
@@ -58,3 +58,27 @@ def test_a_lonely_part_of_any_name_is_split() -> None:
 def test_parts_without_train() -> None:
     with pytest.raises(AllmlpError, match="data has val and test but no train part"):
         complete_splits({"val": images(4), "test": images(4)}, "data")
+
+
+def test_fewer_samples_are_among_more_and_other_parts_stay() -> None:
+    labels = torch.arange(100) % 10
+    # each image shows its own number
+    images = ImageSet(
+        torch.arange(100, dtype=torch.uint8)[:, None, None, None], labels, tuple("abcdefghij")
+    )
+    splits = Splits(images, images.take(torch.arange(10)), images.take(torch.arange(20)), ("cut",))
+    kept = {}
+    for count in (10, 25, 60):
+        fewer = take_samples(splits, count)
+        assert len(fewer.train) == count
+        assert torch.bincount(fewer.train.labels).tolist() == pytest.approx(
+            [count / 10] * 10, abs=1
+        )
+        assert (len(fewer.val), len(fewer.test)) == (10, 20)
+        assert fewer.notes == ("cut", f"{count} of 100 training images, stratified, seed 0")
+        assert isinstance(fewer.train, ImageSet)
+        kept[count] = set(fewer.train.images.flatten().tolist())
+    assert kept[10] < kept[25] < kept[60]
+    assert take_samples(splits, 100) is splits
+    with pytest.raises(AllmlpError, match="from the 100 images of the training part, got 101"):
+        take_samples(splits, 101)

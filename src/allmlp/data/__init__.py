@@ -23,6 +23,7 @@ from allmlp.data.sources import load_images as load_images
 from allmlp.data.sources import load_source as load_source
 from allmlp.data.sources import source_stem as source_stem
 from allmlp.data.split import Splits as Splits
+from allmlp.data.split import take_samples as take_samples
 from allmlp.data.stream import BrokenImages as BrokenImages
 from allmlp.data.stream import ImageStream as ImageStream
 from allmlp.data.stream import choose_workers as choose_workers
@@ -84,6 +85,7 @@ __all__ = [
     "repeated_order",
     "shuffled_order",
     "source_stem",
+    "take_samples",
     "time_parts",
     "to_table",
     "with_flips",

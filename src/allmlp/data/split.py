@@ -11,7 +11,7 @@ from allmlp.data.image_files import ImageFiles
 from allmlp.data.image_set import ImageSet
 from allmlp.errors import AllmlpError
 
-__all__ = ["PARTS", "Images", "Splits", "complete_splits", "stratified_cut"]
+__all__ = ["PARTS", "Images", "Splits", "complete_splits", "stratified_cut", "take_samples"]
 
 Images = ImageSet | ImageFiles
 
@@ -105,6 +105,32 @@ def stratified_cut(
     # a part that shall hold something holds at least one image
     cuts = [max(1, round(fraction * count)) for fraction in fractions]
     return [part.sort().values for part in spread.split([*cuts, count - sum(cuts)])]
+
+
+def take_samples(splits: Splits, count: int) -> Splits:
+    """Splits with so many training images; val and test as they are.
+
+    Always the same ones, the same share of every class within one image, and those of a smaller
+    count are among those of a larger one.
+
+    Args:
+        splits: of a source.
+        count: images of `train` to keep, from 1 to all.
+
+    Raises:
+        AllmlpError: there are fewer images.
+    """
+    images = splits.train
+    if not 1 <= count <= len(images):
+        raise AllmlpError(
+            f"data.samples takes from the {len(images)} images of the training part, got {count}; "
+            "ask for fewer"
+        )
+    if count == len(images):
+        return splits
+    kept, _ = stratified_cut(images.labels, [count / len(images)])
+    note = f"{count} of {len(images)} training images, stratified, seed 0"
+    return Splits(images.take(kept), splits.val, splits.test, (*splits.notes, note))
 
 
 def _join(parts: Sequence[Images]) -> Images:

@@ -55,6 +55,9 @@ class DataConfig:
     img_size: int | tuple[int, int] | None = _option(
         None, "pixels, side or [height, width]; by default the model's"
     )
+    samples: int | None = _option(
+        None, "images of the training part to learn from, the same share of every class"
+    )
     max_broken: float = _option(
         0.01, "share of images that may be unreadable (at least one may); 0 stops at the first"
     )

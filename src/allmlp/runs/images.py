@@ -28,6 +28,8 @@ def check_data(config: DataConfig) -> None:
     """
     if config.workers is not None:
         check_integers("data", minimum=0, workers=config.workers)
+    if config.samples is not None:
+        check_integers("data", minimum=1, samples=config.samples)
     check_rates("data", max_broken=config.max_broken)
     if not config.cache_gib >= 0:
         raise AllmlpError(f"data.cache_gib must not be negative, got {config.cache_gib}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from allmlp.data import Preprocess, Splits, load_source, source_stem
+from allmlp.data import Preprocess, Splits, load_source, source_stem, take_samples
 from allmlp.errors import AllmlpError, check_integers, check_rates
 from allmlp.files import write_text
 from allmlp.models.contract import VisionModel
@@ -92,6 +92,8 @@ def train(
                     print(f"{path} is finished; nothing to do", file=sys.stderr)
                 return load_run(path, device=str(device))
             splits = load_source(resolved.data.source, resolved.data.target)
+            if resolved.data.samples is not None:
+                splits = take_samples(splits, resolved.data.samples)
             directory = _train(resolved, path, splits, device, ranks, progress, loggers)
         run = load_run(directory.path, device=str(device))
         if ranks.main:  # the others have left: scoring may take longer than they would wait
