@@ -29,6 +29,7 @@ _ROOMS: tuple[str, ...] = (
     "models",
     "ops",
     "runs",
+    "scaling",
     "theory",
     "training",
     "zoo",

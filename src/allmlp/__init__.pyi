@@ -6,6 +6,7 @@ from allmlp import layers as layers
 from allmlp import models as models
 from allmlp import ops as ops
 from allmlp import runs as runs
+from allmlp import scaling as scaling
 from allmlp import theory as theory
 from allmlp import training as training
 from allmlp import zoo as zoo

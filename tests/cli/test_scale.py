@@ -10,8 +10,8 @@ from allmlp.cli import main
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    N, D = np.meshgrid(np.geomspace(1e3, 1e6, 5), np.geomspace(1e4, 1e7, 5))
-    N, D = N.ravel(), D.ravel()
+    grid = np.meshgrid(np.geomspace(1e3, 1e6, 5), np.geomspace(1e4, 1e7, 5))
+    N, D = (axis.ravel() for axis in grid)
     noise = np.exp(0.003 * np.random.default_rng(0).standard_normal(len(N)))
     loss = (0.5 + 20 * N**-0.42 + 30 * D**-0.31) * noise
     rows = [
@@ -114,3 +114,22 @@ def test_no_file_and_no_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_fitting_needs_no_torch() -> None:
     code = "import allmlp.scaling.pictures, allmlp.scaling, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_sweep_from_nothing_to_a_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "sweep"
+    small = ["--families", "mlp", "--widths", 4, "--samples", 50, "--seeds", 1, "--epochs", 2]
+    assert run("scale", "run", "digits", *small, "--out", out) == 0
+    shown = capsys.readouterr()
+    assert f"1 trials in {out}" in shown.out
+    assert "1 of 1 measured" in shown.err
+    assert (out / "table.csv").read_text(encoding="utf-8").count("\n") == 2
+    command = shown.out.splitlines()[-1].removeprefix("fit with allmlp ").split()
+    assert run(*command) == 1  # one run is no table; its columns are there
+    assert "needs at least 6 different runs, got 1" in capsys.readouterr().err
+    assert run("scale", "run", "digit") == 1
+    assert "did you mean digits" in capsys.readouterr().err
+    assert run("scale", "run", *small, "--samples", 5000, "--retries", 0, "--out", out) == 1
+    assert "1 trials failed 1 times, mlp-w4-d2-n5000-s0 among them" in capsys.readouterr().err

@@ -1,7 +1,7 @@
-"""`allmlp scale …`: laws from tables of runs, and sizes from laws."""
+"""`allmlp scale …`: tables of runs, laws from them, and sizes from laws."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cyclopts import App
 
@@ -9,10 +9,11 @@ from allmlp.errors import AllmlpError
 
 if TYPE_CHECKING:
     from allmlp.scaling import PowerLawFit
+    from allmlp.scaling.sweep import Report
 
 __all__ = ["app"]
 
-app = App(name="scale", help="Scaling laws: fit them to runs, choose sizes by them.")
+app = App(name="scale", help="Scaling laws: train the runs, fit the laws, choose sizes by them.")
 
 _OUT = Path("runs/scale")
 
@@ -89,6 +90,84 @@ def fit(
 
 
 @app.command
+def run(
+    preset: str = "digits",
+    *,
+    source: str | None = None,
+    families: list[str] | None = None,
+    widths: list[int] | None = None,
+    depths: list[int] | None = None,
+    samples: list[int] | None = None,
+    seeds: int | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    jobs: int = 1,
+    storage: str | None = None,
+    retries: int = 2,
+    out: Path | None = None,
+) -> None:
+    """Train a table of sizes; again after whatever has stopped it, or in many places at once.
+
+    Every combination of family, width, depth, samples and seed ends with one row in OUT/table.csv.
+
+    Args:
+        preset: digits (minutes), mnist, cifar10: what is not given below.
+        source: of the data, as in `allmlp train`; the folder of MNIST's files for example.
+        families: mlp, scaling_mlp, mixer_digits (8 px), mixer (patches of 4), kan.
+        widths: of each.
+        depths: of each.
+        samples: unique training images.
+        seeds: runs of each combination.
+        epochs: passes over the samples.
+        batch_size: examples per step.
+        jobs: processes.
+        storage: of Optuna, for machines without a common folder (extra `sweep`): sqlite:///FILE, or
+            postgresql+psycopg://USER@HOST/NAME.
+        retries: further attempts at a trial that failed.
+        out: folder of the sweep; by default runs/scale-PRESET.
+    """
+    from dataclasses import replace
+
+    from allmlp.errors import check_choice
+    from allmlp.scaling import make_trials, run_sweep
+    from allmlp.scaling.presets import PRESETS
+
+    check_choice("preset", preset, PRESETS)
+    chosen = PRESETS[preset]
+    given = {"source": source, "epochs": epochs, "batch_size": batch_size}
+    changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+    settings = replace(chosen.settings, **changes)
+    trials = make_trials(
+        families or chosen.families,
+        widths or chosen.widths,
+        depths or chosen.depths,
+        samples or chosen.samples,
+        chosen.seeds if seeds is None else seeds,
+    )
+    folder = out or Path("runs") / f"scale-{preset}"
+    print(f"{len(trials)} trials in {folder}")
+    rows = run_sweep(
+        folder,
+        trials,
+        settings,
+        jobs=jobs,
+        storage=storage,
+        retries=retries,
+        report=_reporter(),
+    )
+    keys = {trial.key for trial in trials}
+    missing = sorted(keys - {row["key"] for row in rows})
+    if missing:
+        raise AllmlpError(
+            f"{len(missing)} trials failed {retries + 1} times, {missing[0]} among them; see "
+            f"{folder / 'failures.jsonl'}"
+        )
+    columns = "--size parameters --samples seen"
+    print(f"table    {folder / 'table.csv'}, {len(rows)} rows")
+    print(f"fit with allmlp scale fit {folder / 'table.csv'} {columns} --out {folder}")
+
+
+@app.command
 def plan(law: Path = _OUT / "law.json", *, compute: float, flops: float = 6.0) -> None:
     """Divide a budget: parameters, samples and the loss to expect, with 95 % intervals.
 
@@ -127,6 +206,29 @@ def plot(
         raise AllmlpError(f"{law} has {len(fitted.variables)} variables, got {len(names)} labels")
     folder.mkdir(parents=True, exist_ok=True)
     print(f"written to {folder}: {_draw(fitted, folder, names, flops)}")
+
+
+def _reporter() -> "Report":
+    """Lines on stderr, with the time that is left if all trials take equally long."""
+    import sys
+    import time
+
+    began, first, last = time.monotonic(), -1, -1
+
+    def report(done: int, total: int, failed: int) -> None:
+        nonlocal first, last
+        if done == last:
+            return
+        first, last = (done if first < 0 else first), done
+        line = f"{done} of {total} measured"
+        if failed:
+            line += f", {failed} failed attempts"
+        if first < done < total:
+            left = (time.monotonic() - began) / (done - first) * (total - done)
+            line += f", about {left:.0f} s left"
+        print(line, file=sys.stderr)
+
+    return report
 
 
 def _draw(law: "PowerLawFit", folder: Path, labels: tuple[str, ...], flops: float) -> str:

@@ -1,4 +1,7 @@
-"""Scaling laws: fit them honestly, and choose sizes by them. Needs numpy and scipy, no torch."""
+"""Scaling laws: train the runs, fit laws honestly, and choose sizes by them.
+
+Fitting needs numpy and scipy alone; a sweep imports torch when it trains.
+"""
 
 from allmlp.scaling.allocation import Allocation as Allocation
 from allmlp.scaling.allocation import optimal_allocation as optimal_allocation
@@ -11,6 +14,10 @@ from allmlp.scaling.holdout import hold_out as hold_out
 from allmlp.scaling.influence import Influence as Influence
 from allmlp.scaling.influence import influence as influence
 from allmlp.scaling.law import PowerLawFit as PowerLawFit
+from allmlp.scaling.sweep import run_sweep as run_sweep
+from allmlp.scaling.trial import Settings as Settings
+from allmlp.scaling.trial import Trial as Trial
+from allmlp.scaling.trial import make_trials as make_trials
 
 __all__ = [
     "Allocation",
@@ -18,10 +25,14 @@ __all__ = [
     "Influence",
     "IsoflopMinimum",
     "PowerLawFit",
+    "Settings",
+    "Trial",
     "fit_power_law",
     "hold_out",
     "influence",
     "isoflop_minima",
+    "make_trials",
     "optimal_allocation",
     "pareto_frontier",
+    "run_sweep",
 ]

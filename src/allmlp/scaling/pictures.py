@@ -75,7 +75,7 @@ def draw_allocation(law: PowerLawFit, *, flops: float = 6.0) -> Figure:
     best = [optimal_allocation(law, float(c), flops_per=flops) for c in budgets]
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     for axes, name, symbol, own in zip(
-        figure.subplots(1, 2), ("parameters", "samples"), "ND", law.variables, strict=True
+        figure.subplots(1, 2), ("parameters", "samples"), ("N", "D"), law.variables, strict=True
     ):
         axes.plot(compute, own, "o", color=_RUNS, markersize=3, label="runs")
         axes.plot(budgets, [getattr(b, name) for b in best], color=_LAW, label="best division")
