@@ -97,6 +97,18 @@ def test_resamples_are_repeatable_and_around_the_fit(resample: str) -> None:
     assert low < a.params["E"] < high
 
 
+def test_intervals_are_those_of_the_law_that_is_reported() -> None:
+    # no floor: fits with one would put their exponents above
+    rng = np.random.default_rng(4)
+    u = np.geomspace(1, 1e3, 40)
+    y = 3 * u**-0.5 * np.exp(0.2 * rng.standard_normal(40))
+    fit = fit_power_law(u, y, bootstrap=100)
+    assert fit.params["E"] == 0
+    for name, (low, high) in fit.intervals().items():
+        assert low <= fit.params[name] <= high, name
+    assert 0 < np.mean(fit.samples[:, list(fit.params).index("E")] == 0) <= 1
+
+
 def test_the_quick_covariance_agrees_with_resamples_in_size() -> None:
     rng = np.random.default_rng(0)
     u = np.geomspace(1, 1e5, 60)

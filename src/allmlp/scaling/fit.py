@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allmlp.errors import AllmlpError, check_choice, check_integers
-from allmlp.scaling.estimate import Estimate, Runs, akaike, covariance, estimate
+from allmlp.scaling.estimate import Estimate, Runs, akaike, covariance, estimate, polish
 from allmlp.scaling.forms import EXPONENTS, Broken, Form, Powers, Shifted
 from allmlp.scaling.law import PowerLawFit
 from allmlp.scaling.resample import resample_residuals, resample_runs
@@ -42,8 +42,8 @@ def fit_power_law(
     """Fit a scaling law to runs, by Huber's loss of log L.
 
     `saturating`, `shifted`, `chinchilla` and `broken` have an irreducible loss E; where the same
-    form without it is the better one by Akaike's criterion, that is what comes back, with E = 0;
-    intervals are always those of the form with E.
+    form without it is the better one by Akaike's criterion, that is what comes back, with E = 0.
+    Every resample chooses for itself, so that intervals tell of that choice, too.
 
     Args:
         x: (n,) parameters, samples or compute of each run; for `chinchilla` a tuple of two, (N, D).
@@ -88,16 +88,24 @@ def fit_power_law(
     centre = logs.mean(axis=1)
     runs = Runs(logs - centre[:, None], centre, np.log(losses), factors, float(delta))
     results = [(candidate, estimate(candidate, runs)) for candidate in candidates]
-    scores = [_score(candidate, runs, found) for candidate, found in results]
+    scores = [_score(c, runs, f.theta, f.objective) for c, f in results]
     best = int(np.argmin(scores))
     chosen, found = results[best]
-
-    # always of the form that was asked for: whether there is an E is uncertain, too
-    again = resample_runs if resample == "runs" else resample_residuals
-    samples = again(candidates[0], runs, results[0][1].theta, bootstrap, seed)
-    params = _named(chosen, candidates[0], found.theta, centre)
-    rows = [list(candidates[0].to_user(theta, centre).values()) for theta in samples]
     predicted, _ = chosen.log_loss(found.theta, runs.x)
+
+    def refit(drawn: Runs) -> Array:
+        """As above, from where the fit to all runs ended."""
+        ends = [(c, *polish(c, drawn, f.theta)) for c, f in results]
+        form, _, theta = min(ends, key=lambda end: _score(end[0], drawn, end[2], end[1]))
+        return np.array(list(_named(form, candidates[0], theta, centre).values()))
+
+    if resample == "runs":
+        rows = resample_runs(runs, refit, bootstrap, seed)
+    else:
+        rows = resample_residuals(
+            runs, refit, bootstrap, seed, predicted=predicted, parameters=chosen.size
+        )
+    params = _named(chosen, candidates[0], found.theta, centre)
     dropped = sorted(set(range(len(kept))) - set(np.flatnonzero(kept).tolist()))
     return PowerLawFit(
         form=form,
@@ -203,13 +211,13 @@ def _check(form: Form, variables: Array, losses: Array, delta: float) -> None:
             )
 
 
-def _score(form: Form, runs: Runs, found: Estimate) -> float:
+def _score(form: Form, runs: Runs, theta: Array, objective: float) -> float:
     """Akaike's criterion; inf for a term that is an E under another name."""
     m = len(form.amplitudes)
-    least = min(found.theta[m + form.shapes.index(name)] for name in form.exponents)
+    least = min(theta[m + form.shapes.index(name)] for name in form.exponents)
     if not form.floor and form.name != "power" and least < EXPONENTS[0]:
         return math.inf
-    return akaike(form, runs, found.objective)
+    return akaike(form, runs, objective)
 
 
 def _named(chosen: Form, asked: Form, theta: Array, centre: Array) -> dict[str, float]:

@@ -1,49 +1,47 @@
 """What else the parameters might have been: refits to runs drawn anew.
 
-Axes: r resamples, p parameters, n runs.
+Axes: p parameters, n runs.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from allmlp.scaling.estimate import Runs, polish
-from allmlp.scaling.forms import Form
+from allmlp.scaling.estimate import Runs
 
 __all__ = ["resample_residuals", "resample_runs"]
 
 Array = NDArray[np.float64]
 
 
-def resample_runs(form: Form, runs: Runs, theta: Array, times: int, seed: int) -> Array:
-    """Fits (r, p) to as many runs, drawn with replacement; within each budget if they repeat.
-
-    Every fit starts from `theta`, the fit to all runs.
-    """
+def resample_runs(runs: Runs, refit: Callable[[Runs], Array], times: int, seed: int) -> list[Array]:
+    """Fits (p) to as many runs, drawn with replacement; within each budget if they repeat."""
     rng = np.random.default_rng(seed)
     strata = _budgets(runs)
-    ends = []
-    for _ in range(times):
-        rows = np.concatenate([rng.choice(group, len(group)) for group in strata])
-        ends.append(polish(form, runs.take(rows), theta)[1])
-    return np.array(ends).reshape(times, form.size)
+    draws = (np.concatenate([rng.choice(g, len(g)) for g in strata]) for _ in range(times))
+    return [refit(runs.take(rows)) for rows in draws]
 
 
-def resample_residuals(form: Form, runs: Runs, theta: Array, times: int, seed: int) -> Array:
-    """Fits (r, p) to the fitted law with residuals dealt anew.
+def resample_residuals(
+    runs: Runs,
+    refit: Callable[[Runs], Array],
+    times: int,
+    seed: int,
+    *,
+    predicted: Array,
+    parameters: int,
+) -> list[Array]:
+    """Fits (p) to the fitted law's `predicted` (n) log losses with residuals dealt anew.
 
     They are enlarged to make up for the parameters that were fitted to them.
     """
     rng = np.random.default_rng(seed)
-    predicted, _ = form.log_loss(theta, runs.x)
     n = len(runs.y)
-    residuals = (runs.y - predicted) * np.sqrt(n / (n - form.size))
-    ends = []
-    for _ in range(times):
-        made = replace(runs, y=predicted + rng.choice(residuals, n))
-        ends.append(polish(form, made, theta)[1])
-    return np.array(ends).reshape(times, form.size)
+    residuals = (runs.y - predicted) * np.sqrt(n / (n - parameters))
+    draws = (predicted + rng.choice(residuals, n) for _ in range(times))
+    return [refit(replace(runs, y=y)) for y in draws]
 
 
 def _budgets(runs: Runs) -> list[NDArray[np.intp]]:
