@@ -7,7 +7,8 @@ Reference: KindXiaoming/pykan, Blealtan/efficient-kan.
 DIFF: all edges of one input share its basis values, as in pykan >= 0.2; functions continue along
 their tangents outside the grid unless `outside` says otherwise; `scale` is folded into the spline
 weights unless it is asked for.
-Axes: b any leading axes, i inputs, o outputs, m basis functions per input.
+Axes: b any leading axes, i inputs, o outputs, m basis functions per input, f = m, or m + 1 with
+the base function.
 """
 
 from typing import Any
@@ -133,6 +134,22 @@ class KANLinear(nn.Module):
             factor = self.mask if factor is None else factor * self.mask
             base = None if base is None else base * self.mask
         return (spline if factor is None else spline * factor[:, None]), base
+
+    def edge_functions(self, x: Float[Tensor, "*b i"]) -> Float[Tensor, "*b i f"]:
+        """What every edge of an input is a linear form in: the basis, then the base function."""
+        self.basis.check(x)
+        values = self.basis(x if self.norm is None else self.norm(x))
+        if self._base is not None:
+            values = torch.cat([values, self._base(x)], dim=-2)
+        return values.transpose(-1, -2)
+
+    def edge_weights(self) -> Float[Tensor, "o i f"]:
+        """Every edge's coefficients in `edge_functions`, with `scale` and `mask` multiplied in."""
+        spline, base = self.folded_weights()
+        parts = [spline.transpose(-1, -2)]
+        if base is not None:
+            parts.append(base[..., None])
+        return torch.cat(parts, dim=-1)
 
     def out_of_grid_fraction(self, x: Float[Tensor, "*b i"]) -> Float[Tensor, ""]:
         """The share of values that reach the basis outside its grid; NaN counts as outside."""
