@@ -24,6 +24,7 @@ from allmlp.layers.kan_nodes import KANNodes
 from allmlp.layers.kan_symbolic import SymbolicEdges
 from allmlp.models.kan_config import KANConfig, as_tuples
 from allmlp.models.kan_keep import keep_parts
+from allmlp.models.kan_symbolic_edges import set_edges
 from allmlp.ops.symbolic import SymbolicFunction
 
 __all__ = ["KAN", "GridChange", "GridUpdate", "KANLayer"]
@@ -345,15 +346,45 @@ class KAN(nn.Module):
                 or a network with `norm`, whose LayerNorm mixes all nodes of a layer.
         """
         config, state = keep_parts(self.config, self.state_dict(), inputs, nodes or {}, edges or {})
+        return self._rebuilt(config, state, self.functions)
+
+    def set_symbolic(
+        self,
+        edges: Mapping[tuple[int, int, int], tuple[str, Sequence[float]] | None],
+        functions: Iterable[SymbolicFunction] = (),
+    ) -> "KAN":
+        """The network with chosen edges as formulas, or as splines again; this one stays as it is.
+
+        A formula stands in place of the numeric edge, which is masked and keeps its weights: None
+        brings it back.
+
+        Args:
+            edges: (layer, input, sum) -> name of a function with (a, b, c, d) of c f(a x + b) + d,
+                or None for the numeric edge.
+            functions: of one's own, beside those that the network knows.
+
+        Raises:
+            AllmlpError: an edge that does not exist, an unknown function, or two of one name.
+
+        Example:
+            >>> KAN([2, 1]).set_symbolic({(0, 1, 0): ("sin", (3.0, 0.0, 1.0, 0.0))}).config.symbolic
+            ((0, 1, 0, 'sin'),)
+        """
+        config, state = set_edges(self.config, self.state_dict(), edges)
+        return self._rebuilt(config, state, (*self.functions, *functions))
+
+    def _rebuilt(
+        self, config: KANConfig, state: Mapping[str, Tensor], functions: Iterable[SymbolicFunction]
+    ) -> "KAN":
         # weights are drawn and thrown away: from a copy of the caller's random state
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-            kept = type(self).from_config(config, self.functions)
+            rebuilt = type(self).from_config(config, functions)
         example = next(self.parameters())
-        kept.to(example.device, example.dtype).load_state_dict(state)
+        rebuilt.to(example.device, example.dtype).load_state_dict(state)
         frozen = {name for name, p in self.named_parameters() if not p.requires_grad}
-        for name, parameter in kept.named_parameters():
+        for name, parameter in rebuilt.named_parameters():
             parameter.requires_grad_(name not in frozen)
-        return kept.train(self.training)
+        return rebuilt.train(self.training)
 
     def _each(self) -> Iterator[KANLayer]:
         return iter(cast(Sequence[KANLayer], self.layers))
