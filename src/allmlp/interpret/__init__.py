@@ -1,6 +1,7 @@
 """What a trained network computes, and on what it looks. Models are read and never changed."""
 
 from allmlp.interpret import bilinear as bilinear
+from allmlp.interpret import kan as kan
 from allmlp.interpret.affine import AffineMap as AffineMap
 from allmlp.interpret.affine import affine_map as affine_map
 from allmlp.interpret.attribution import Attribution as Attribution
@@ -29,6 +30,7 @@ __all__ = [
     "draw_images",
     "effective_receptive_field",
     "integrated_gradients",
+    "kan",
     "occlusion",
     "token_maps",
     "views",

@@ -53,13 +53,15 @@ def set_edges(
         new.pop(prefix + "symbolic.affine", None)
         if kept:
             new[prefix + "symbolic.affine"] = torch.stack([row for _, row in kept])
+        if not edges:
+            continue
         mask = state.get(prefix + "numeric.mask")
         mask = torch.ones_like(example[:, 0]) if mask is None else mask.clone()
         for edge, formula in edges.items():
             if edge[0] == layer:
                 mask[edge[2], edge[1]] = float(formula is None)
         new[prefix + "numeric.mask"] = mask
-    return replace(config, symbolic=tuple(listed), mask=True), new
+    return replace(config, symbolic=tuple(listed), mask=config.mask or bool(edges)), new
 
 
 def _check_edge(config: KANConfig, edge: tuple[int, int, int]) -> None:

@@ -1,0 +1,41 @@
+"""KANs as formulas: score, prune, name the functions on the edges, read the law and check it.
+
+`scores`, `prune`, `auto_symbolic`, `symbolic_formula`, in this order. New models come out; none is
+changed.
+"""
+
+from allmlp.interpret.kan.curves import EdgeCurves as EdgeCurves
+from allmlp.interpret.kan.curves import edge_curves as edge_curves
+from allmlp.interpret.kan.formula import Formula as Formula
+from allmlp.interpret.kan.formula import symbolic_formula as symbolic_formula
+from allmlp.interpret.kan.prune import Pruned as Pruned
+from allmlp.interpret.kan.prune import prune as prune
+from allmlp.interpret.kan.scores import Scores as Scores
+from allmlp.interpret.kan.scores import feature_scores as feature_scores
+from allmlp.interpret.kan.scores import scores as scores
+from allmlp.interpret.kan.symbolic import AutoSymbolic as AutoSymbolic
+from allmlp.interpret.kan.symbolic import Candidate as Candidate
+from allmlp.interpret.kan.symbolic import add_function as add_function
+from allmlp.interpret.kan.symbolic import auto_symbolic as auto_symbolic
+from allmlp.interpret.kan.symbolic import fix_symbolic as fix_symbolic
+from allmlp.interpret.kan.symbolic import suggest_symbolic as suggest_symbolic
+from allmlp.interpret.kan.symbolic import unfix as unfix
+
+__all__ = [
+    "AutoSymbolic",
+    "Candidate",
+    "EdgeCurves",
+    "Formula",
+    "Pruned",
+    "Scores",
+    "add_function",
+    "auto_symbolic",
+    "edge_curves",
+    "feature_scores",
+    "fix_symbolic",
+    "prune",
+    "scores",
+    "suggest_symbolic",
+    "symbolic_formula",
+    "unfix",
+]
