@@ -10,6 +10,8 @@ from allmlp.training.flow_record import FlowRecord as FlowRecord
 from allmlp.training.flow_report import FlowReport as FlowReport
 from allmlp.training.gradflow import GradFlow as GradFlow
 from allmlp.training.history import History as History
+from allmlp.training.kan_penalty import KAN_PENALTIES as KAN_PENALTIES
+from allmlp.training.kan_penalty import KANPenalty as KANPenalty
 from allmlp.training.layer_decay import layer_decay_groups as layer_decay_groups
 from allmlp.training.layer_decay import layer_depths as layer_depths
 from allmlp.training.lion import Lion as Lion
@@ -35,6 +37,7 @@ from allmlp.training.optimizers import find_optimizer as find_optimizer
 from allmlp.training.parallel import distribute as distribute
 from allmlp.training.parallel import model_state as model_state
 from allmlp.training.parameters import decay_groups as decay_groups
+from allmlp.training.penalty import Penalty as Penalty
 from allmlp.training.plateau import Plateau as Plateau
 from allmlp.training.precision import autocast_dtype as autocast_dtype
 from allmlp.training.precision import choose_device as choose_device
@@ -57,6 +60,7 @@ from allmlp.training.trace import Trace as Trace
 
 __all__ = [
     "ALONE",
+    "KAN_PENALTIES",
     "OPTIMIZERS",
     "SCHEDULES",
     "Classification",
@@ -67,6 +71,7 @@ __all__ = [
     "Goal",
     "GradFlow",
     "History",
+    "KANPenalty",
     "Lion",
     "Loop",
     "MemberClassification",
@@ -74,6 +79,7 @@ __all__ = [
     "MuonAdamW",
     "MupRule",
     "NotFiniteError",
+    "Penalty",
     "Plateau",
     "Ranks",
     "Regression",

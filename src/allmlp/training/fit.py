@@ -22,6 +22,7 @@ from allmlp.training.line_search import GuardedSteps
 from allmlp.training.loop import Loop, StepReport, Watcher, evaluate
 from allmlp.training.objective import LossFunction, check_targets, choose_task
 from allmlp.training.optimizers import build_optimizer, check_made
+from allmlp.training.penalty import Penalised, Penalty
 from allmlp.training.precision import autocast_dtype
 from allmlp.training.progress import Display, Silent, choose_display
 from allmlp.training.random_state import random_state, restore_random_state
@@ -43,6 +44,7 @@ def fit(
     *,
     weights: Tensor | np.ndarray | None = None,
     loss: Literal["auto", "cross_entropy", "mse"] | LossFunction | Task = "auto",
+    penalty: Penalty | None = None,
     optimizer: str | type[Optimizer] | Optimizer = "adamw",
     lr: float | None = None,
     epochs: int | None = None,
@@ -88,6 +90,8 @@ def fit(
         loss: `cross_entropy` of integer targets (b,); `mse` of floats in the shape of the outputs;
             `auto` takes the one that the dtype of the targets tells; a function of (outputs,
             targets) to a scalar, the mean over the batch, which is reported as it is; or a `Task`.
+        penalty: a function of (model, inputs) that is added to the loss, for example a
+            `KANPenalty`; it is part of `train/loss` and not of the validation.
         optimizer: one of `OPTIMIZERS` (`adamw`, `muon`, `lbfgs` …), a class of optimizers or its
             dotted path, or an optimizer, which is taken as it is.
         lr: peak learning rate; None is the class's own default (1e-3 for `adamw`, 1 for `lbfgs`).
@@ -182,6 +186,8 @@ def fit(
         judged = None if validation is None else _validation(validation, place, batch_size)
         if judged is not None:
             check_targets(task, outputs, judged.first()[1], "validation targets")
+        if penalty is not None:
+            task = Penalised(task, penalty)
         selection = Selection(task, metric, early_stop)
         dtype = autocast_dtype(precision, device)
         total = _total_steps(examples, epochs, steps)
