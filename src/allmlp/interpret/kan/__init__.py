@@ -8,6 +8,9 @@ from allmlp.interpret.kan.curves import EdgeCurves as EdgeCurves
 from allmlp.interpret.kan.curves import edge_curves as edge_curves
 from allmlp.interpret.kan.formula import Formula as Formula
 from allmlp.interpret.kan.formula import symbolic_formula as symbolic_formula
+from allmlp.interpret.kan.from_formula import from_formula as from_formula
+from allmlp.interpret.kan.picture import draw_edge as draw_edge
+from allmlp.interpret.kan.picture import draw_kan as draw_kan
 from allmlp.interpret.kan.prune import Pruned as Pruned
 from allmlp.interpret.kan.prune import prune as prune
 from allmlp.interpret.kan.scores import Scores as Scores
@@ -30,9 +33,12 @@ __all__ = [
     "Scores",
     "add_function",
     "auto_symbolic",
+    "draw_edge",
+    "draw_kan",
     "edge_curves",
     "feature_scores",
     "fix_symbolic",
+    "from_formula",
     "prune",
     "scores",
     "suggest_symbolic",
