@@ -12,6 +12,7 @@ SHORT = {
     "02_your_own_photos.py": ["--epochs", "2"],
     "04_shards.py": ["--epochs", "2"],
     "05_report.py": ["--epochs", "2"],
+    "22_kan_law.py": ["--steps", "2"],
     "40_bilinear_digits.py": ["--epochs", "5"],
     "41_bilinear_mixer.py": ["--epochs", "6"],
 }
