@@ -28,6 +28,7 @@ def layer(**options: object) -> tuple[KANLinear, SymbolicEdges]:
     numeric = KANLinear(3, 4, mask=True, scale=True, **options).double()
     nn.init.normal_(numeric.spline_weight)
     nn.init.uniform_(numeric.scale)
+    assert numeric.mask is not None
     numeric.mask[1, 2] = 0
     symbolic = SymbolicEdges(3, 4, [(2, 1, "sin"), (0, 0, "exp")]).double()
     nn.init.normal_(symbolic.affine)
@@ -65,6 +66,7 @@ def test_batches_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_gradient_is_finite_at_edges_that_are_zero() -> None:
     numeric, _ = layer()
+    assert numeric.base_weight is not None
     with torch.no_grad():
         numeric.spline_weight[2], numeric.base_weight[2] = 0, 0
     x = torch.randn(20, 3, dtype=torch.float64, requires_grad=True)

@@ -53,7 +53,7 @@ def test_coefficients(x: Tensor) -> None:
     model = net()
     plain = KANPenalty("pykan", 1.0)(model, x)
     both = KANPenalty("pykan", 1.0, coefficients=3.0, differences=5.0)(model, x)
-    expected = 0.0
+    expected = torch.zeros((), dtype=x.dtype)
     for layer in model.layers:
         c = layer.numeric.spline_weight  # (s, m, i)
         expected += 3 * c.abs().mean(1).sum() + 5 * c.diff(dim=1).abs().mean(1).sum()
@@ -62,7 +62,7 @@ def test_coefficients(x: Tensor) -> None:
 
 @pytest.mark.parametrize("kind", ["paper", "pykan"])
 def test_gradients(kind: str, x: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, penalty = net(), KANPenalty(kind, 1.0)  # type: ignore[arg-type]
+    model, penalty = net(), KANPenalty(kind, 1.0)
     with torch.no_grad():  # a dead edge, a dead node
         model.layers[0].numeric.spline_weight[1, :, 0] = 0
         model.layers[0].numeric.base_weight[1, 0] = 0
@@ -89,7 +89,7 @@ def test_finite_where_everything_is_zero(kind: str, x: Tensor) -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
-    value = KANPenalty(kind, 1.0)(model, x)  # type: ignore[arg-type]
+    value = KANPenalty(kind, 1.0)(model, x)
     value.backward()
     assert value.item() == 0
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import sympy
@@ -18,7 +20,7 @@ def data(columns: int, count: int = 50) -> Tensor:
 def all_formulas(widths: list[int | list[int]], arity: object) -> KAN:
     """A network whose every edge is a formula, with random affine maps everywhere."""
     plain = KAN(widths, mult_arity=arity, affine=True, bias=True).double()
-    edges = {}
+    edges: dict[Any, Any] = {}
     for layer in range(plain.config.depth):
         for i in range(plain.config.width(layer)):
             for s in range(plain.config.subnodes(layer + 1)):

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ def silent(model: KAN, edges: list[tuple[int, int, int]], size: float = 0.0) -> 
     """With some edges scaled down to a constant 0.3 and `size` of their variation."""
     with torch.no_grad():
         for layer, i, s in edges:
-            numeric = model.layers[layer].numeric
+            numeric: Any = model.layers[layer].numeric
             numeric.base_weight[s, i] = 0
             numeric.spline_weight[s, :, i] *= size
             numeric.spline_weight[s, :, i] += 0.3
@@ -76,7 +77,8 @@ def test_formulas_stay_and_carry_means() -> None:
     x = data(2)
     found = prune(model, x)
     assert found.model.config.symbolic == ((0, 0, 0, "sin"),)
-    assert found.model.layers[0].symbolic.affine[0, 3].item() == pytest.approx(0.3)
+    symbolic: Any = found.model.layers[0].symbolic
+    assert symbolic.affine[0, 3].item() == pytest.approx(0.3)
     torch.testing.assert_close(found.model(x), model(x), rtol=1e-12, atol=1e-12)
 
 
