@@ -103,7 +103,7 @@ def describe_seconds(seconds: int | float | None) -> str:
 
     Example:
         >>> describe_seconds(9.26), describe_seconds(75), describe_seconds(7300)
-        ('9.3 s', '1 min 15 s', '2 h 2 min')
+        ('9.3 s', '1 min 15 s', '2 h 1 min')
     """
     if seconds is None:
         return "–"

@@ -87,6 +87,7 @@ def suggest_symbolic(
         AllmlpError: no such edge, data it cannot be sampled on, or an unknown function.
 
     Example:
+        >>> import torch
         >>> model = KAN([1, 1]).set_symbolic({(0, 0, 0): ("sin", (2.0, 0.5, 3.0, 1.0))})
         >>> names = ["x", "sin", "exp"]
         >>> suggest_symbolic(model, 0, 0, 0, torch.rand(100, 1), functions=names)[0].function
