@@ -78,6 +78,30 @@ def test_more_trials_can_be_added_and_other_settings_cannot(tmp_path: Path) -> N
         open_sweep(tmp_path)
 
 
+def test_settings_that_no_trial_could_train_with_are_refused_at_once() -> None:
+    with pytest.raises(AllmlpError, match="1 epochs of warm-up must leave some of its 1 epochs"):
+        Settings(epochs=1)
+    with pytest.raises(AllmlpError, match="integer batch_size of at least 1"):
+        Settings(batch_size=0)
+
+
+def test_a_run_outlives_errors_that_are_not_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = Trial("mlp", 8, 1, 100, 0)
+    kept = tmp_path / "trials" / trial.key / "last.ckpt"
+
+    def fill_the_disk(*_: object, **__: object) -> None:
+        kept.parent.mkdir(parents=True)
+        kept.write_bytes(b"half a training")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("allmlp.scaling.measure.train", fill_the_disk)
+    with pytest.raises(OSError, match="no space left"):
+        measure(trial, QUICK, tmp_path)
+    assert kept.is_file()
+
+
 def test_a_refused_trial_leaves_no_run(tmp_path: Path) -> None:
     with pytest.raises(AllmlpError, match="1257 images of the training part, got 9999"):
         measure(Trial("mlp", 4, 2, 9999, 0), QUICK, tmp_path)

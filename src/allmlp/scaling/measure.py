@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from allmlp.errors import AllmlpError
 from allmlp.models.contract import VisionModel
 from allmlp.runs.run import Run
 from allmlp.runs.train import train
@@ -38,6 +39,7 @@ def measure(trial: Trial, settings: Settings, folder: Path) -> dict[str, Any]:
 
     Raises:
         AllmlpError: whatever `train` refuses. The run is removed: another attempt starts anew.
+            After other errors (a full disk, say) it stays, and another attempt goes on from there.
     """
     path = folder / "trials" / trial.key
     path.parent.mkdir(exist_ok=True)
@@ -45,7 +47,7 @@ def measure(trial: Trial, settings: Settings, folder: Path) -> dict[str, Any]:
     began = time.perf_counter()
     try:
         run = train(settings.config(trial, str(path)), progress=False, resume="auto")
-    except Exception:
+    except AllmlpError:
         shutil.rmtree(path, ignore_errors=True)
         raise
     seconds = time.perf_counter() - began

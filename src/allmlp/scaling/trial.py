@@ -47,6 +47,9 @@ class Settings:
         batch_size: examples per step.
         weight_decay: AdamW's, of matrices only.
         warmup: epochs of linear warm-up, then a cosine.
+
+    Raises:
+        AllmlpError: a size is no positive integer, or nothing is left of the epochs after warm-up.
     """
 
     source: str = "digits"
@@ -55,6 +58,15 @@ class Settings:
     batch_size: int = 32
     weight_decay: float = 0.05
     warmup: float = 1.0
+
+    def __post_init__(self) -> None:
+        sizes = {"epochs": self.epochs, "batch_size": self.batch_size, "img_size": self.img_size}
+        check_integers("a sweep", minimum=1, **sizes)
+        if not 0 <= self.warmup < self.epochs:
+            raise AllmlpError(
+                f"a sweep's {self.warmup:g} epochs of warm-up must leave some of its {self.epochs} "
+                "epochs; train longer"
+            )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Settings":
