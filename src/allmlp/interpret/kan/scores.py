@@ -52,7 +52,7 @@ class Scores:
 
 
 @torch.no_grad()
-def scores(model: KAN, x: Float[Tensor, "n i"] | Iterable[Float[Tensor, "n i"]]) -> Scores:
+def scores(model: KAN, x: Float[Tensor, "n i"] | Iterable[Float[Tensor, "_ i"]]) -> Scores:
     """Deviations and attributions on data.
 
         E_si = std of edge,  N_s = std of sum,  A_edge = A_s E_si / N_s,  A_i = sum_s A_edge
@@ -110,7 +110,7 @@ def scores(model: KAN, x: Float[Tensor, "n i"] | Iterable[Float[Tensor, "n i"]])
 
 
 def feature_scores(
-    model: KAN, x: Float[Tensor, "n i"] | Iterable[Float[Tensor, "n i"]]
+    model: KAN, x: Float[Tensor, "n i"] | Iterable[Float[Tensor, "_ i"]]
 ) -> Float[Tensor, " c"]:
     """Attribution of every column of the data, zero for those that the network does not read.
 
