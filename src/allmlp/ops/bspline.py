@@ -210,7 +210,7 @@ def _uniform_taps(u: Float[Tensor, "*b i"], k: int, order: int) -> list[Tensor]:
         case 3, 2:
             return [v, 3 * u - 2, 3 * v - 2, u]
     rows = []
-    for coefficients in _uniform_matrix(k):  # Horner
+    for coefficients in uniform_matrix(k):  # Horner
         value = torch.full_like(u, math.perm(k, order) * coefficients[k])
         for p in range(k - 1, order - 1, -1):
             value = value * u + math.perm(p, order) * coefficients[p]
@@ -222,7 +222,7 @@ def _add_tangents(rows: list[Tensor], excess: Float[Tensor, "*b i"], k: int) -> 
     # the slope at the left end of the cell times what lies to its left, and so to its right
     left, right = excess.clamp(max=0), excess.clamp(min=0)
     new = []
-    for row, coefficients in zip(rows, _uniform_matrix(k), strict=True):
+    for row, coefficients in zip(rows, uniform_matrix(k), strict=True):
         for part, slope in (
             (left, coefficients[1]),
             (right, sum(p * c for p, c in enumerate(coefficients))),
@@ -233,7 +233,7 @@ def _add_tangents(rows: list[Tensor], excess: Float[Tensor, "*b i"], k: int) -> 
     return new
 
 
-def _uniform_matrix(k: int) -> list[list[float]]:
+def uniform_matrix(k: int) -> list[list[float]]:
     # a plain dictionary: torch.compile warns of cached functions and traces through them
     if k not in _MATRICES:
         # (1 - A) and A of Cox-de Boor with A = (u + p - 1 - r) / p, on coefficients of u

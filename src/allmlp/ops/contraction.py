@@ -36,13 +36,12 @@ from torch.autograd import forward_ad
 from allmlp.errors import AllmlpError
 from allmlp.ops.autocast import autocast_dtype
 from allmlp.ops.expansion import Expansion
+from allmlp.ops.tiles import tiles_of
 
 __all__ = ["at_least_float32", "basis_linear", "plain_needed"]
 
 # Numbers in a tile of the basis, 8 MB of float32: enough rows for products at full speed.
 TILE = 2**21
-# Numbers that the formula computes at once.
-CHUNK = 2**18
 # Below this many rows a product runs at a fraction of its speed.
 MIN_ROWS = 32
 SLOTS = ("s", "y", "w")
@@ -139,13 +138,18 @@ def _tiled(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -> T
     total = at_least_float32(result)  # bfloat16 sums stop growing after a few hundred terms
     numbers = max(form.size * x.shape[1], 1)
     rows = max(min(max(TILE // numbers, MIN_ROWS), x.shape[0]), 1)
+    tiles = tiles_of(form.expansion, form.order, x, tensors)
     buffer = x.new_empty(rows, form.size, x.shape[1])
     for start in range(0, x.shape[0], rows):
         tile = slice(start, start + rows)
         basis = buffer[: x[tile].shape[0]]
-        _fill(basis, form, x[tile], tensors, max(CHUNK // numbers, 1))
-        if s is not None:
-            basis.mul_(s[tile, None])
+        if y is not None and w is not None:
+            same = w.dtype == buffer.dtype  # an operand that has to be made anew costs its pages
+            into = basis.flatten(1) if same else None
+            slopes = torch.mm(y[tile], w.flatten(1), out=into)
+            tiles.contract(result, tile, slopes.view(basis.shape))
+            continue
+        tiles.fill(basis, tile, s)
         if w is None:
             assert y is not None
             into = total.flatten(1)
@@ -153,19 +157,9 @@ def _tiled(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -> T
                 into.addmm_(y[tile].T, basis.flatten(1))
             else:
                 into.add_(y[tile].T @ basis.flatten(1).to(y.dtype))
-        elif y is None:
-            torch.mm(basis.flatten(1).to(w.dtype), w.flatten(1).T, out=result[tile])
         else:
-            slopes = (y[tile] @ w.flatten(1)).view(basis.shape)
-            torch.sum(basis.mul_(slopes), dim=1, out=result[tile])
+            torch.mm(basis.flatten(1).to(w.dtype), w.flatten(1).T, out=result[tile])
     return total.to(result.dtype) if w is None else result
-
-
-def _fill(basis: Tensor, form: _Form, x: Tensor, tensors: Sequence[Tensor], rows: int) -> None:
-    # the formula makes a dozen passes over its operands: in pieces that stay in a core's cache
-    for start in range(0, x.shape[0], rows):
-        piece = slice(start, start + rows)
-        basis[piece] = form.expansion(x[piece], *tensors, order=form.order)
 
 
 def _empty(form: _Form, x: Tensor, y: Tensor | None, w: Tensor | None) -> Tensor:

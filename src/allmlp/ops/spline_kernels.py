@@ -1,0 +1,246 @@
+"""B-splines into a tile of the basis and out of one: `ops.bspline` in machine code, for processors.
+
+The formula in torch passes a dozen times over its operands and places k + 1 values among m by a
+scatter over index tensors. Here a block of inputs stays in the first cache: find the cells,
+evaluate k + 1 polynomials with the inputs side by side, so that the loops vectorise, and store.
+The way back reads the k + 1 of m slopes that a cell touches.
+
+Importing this file needs numba. Machine code is compiled at first use and kept in
+`kernel_folder()`.
+
+Axes: b samples, i inputs, m functions, c cells, r the k + 1 functions of a cell, p powers of u.
+"""
+
+# numba reads the types from the arguments
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+
+import inspect
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+
+__all__ = ["contract", "fill", "kernel_folder"]
+
+# Inputs at once: u, cell, gain, excess and k + 1 taps in 32 kB, for cubics in float32.
+BLOCK = 512
+# No assumption about NaN and infinities: both have to come out again.
+# Python's error model would look for a zero in every division, one by one.
+OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "fastmath": {"contract", "nsz"},
+    "error_model": "numpy",
+}
+
+
+def kernel_folder() -> Path:
+    """Where machine code is kept: `$NUMBA_CACHE_DIR`, else `$ALLMLP_CACHE/kernels`."""
+    cache = os.environ.get("ALLMLP_CACHE") or Path.home() / ".cache" / "allmlp"
+    return Path(os.environ.get("NUMBA_CACHE_DIR") or Path(cache) / "kernels")
+
+
+def _can_keep() -> bool:
+    try:
+        kernel_folder().mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(kernel_folder(), os.W_OK)
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    function = inspect.unwrap(function)  # a run-time type checker's wrapper cannot be compiled
+    # left to itself, numba writes beside this file, into the installation
+    config = numba.core.config
+    before, config.CACHE_DIR = config.CACHE_DIR, str(kernel_folder())
+    try:
+        return numba.njit(cache=KEEP, **OPTIONS)(function)
+    finally:
+        config.CACHE_DIR = before
+
+
+# Without a folder that can be written, every process compiles anew.
+KEEP = _can_keep()
+
+
+@_compiled
+def _buffers(x, powers):
+    # u, excess beyond the outermost cells, gain, one to spare; then the taps
+    return np.empty((4 + len(powers), BLOCK), x.dtype), np.empty(BLOCK, np.int32)
+
+
+@_compiled
+def _taps(x, powers, knots, table, edges, start, first, last, beyond, rows, cell):
+    # rows[4 + r, i]: function cell - k + r of input start + i, times gain
+    taps, degree = len(powers), len(powers) - 1
+    n, stop = x.size, start + x.size
+    u, excess, gain = rows[0], rows[1], rows[2]
+    zero, one = x.dtype.type(0), x.dtype.type(1)
+    tangents, vanish, tails = beyond
+    uniform = edges.size > 0
+    if uniform:
+        low, high = x.dtype.type(first), x.dtype.type(last)
+        origin, width = knots[0, start:stop], knots[1, start:stop]
+        for i in range(n):
+            steps = (x[i] - origin[i]) / width[i]
+            at = steps if steps > low else low  # NaN: the first cell; u carries it on
+            cell[i] = np.int32(at if at < high else high)
+            u[i] = steps - x.dtype.type(cell[i])
+    else:
+        for i in range(n):
+            here = knots[start + i]
+            left, right = first, last
+            while left < right:  # the last cell whose left knot is not beyond x
+                middle = (left + right + 1) // 2
+                if here[middle] <= x[i]:
+                    left = middle
+                else:
+                    right = middle - 1
+            cell[i] = left
+            u[i] = (x[i] - here[left]) / (here[left + 1] - here[left])
+
+    outside = 0
+    for i in range(n):
+        outside += (u[i] < zero) | (u[i] >= one)
+    if outside:
+        for i in range(n):
+            edge = zero if u[i] < zero else (one if u[i] > one else u[i])
+            excess[i] = (u[i] - edge) * gain[i]
+            gone = (u[i] != edge) | (tails & (edge == one))
+            gain[i] = zero if vanish & gone & (u[i] == u[i]) else gain[i]
+            u[i] = edge
+
+    if uniform:
+        for r in range(taps):
+            row = rows[4 + r]
+            for i in range(n):
+                value = table[0, 0, degree, r]
+                for p in range(degree - 1, -1, -1):
+                    value = value * u[i] + table[0, 0, p, r]
+                row[i] = value * gain[i]
+            if outside and tangents:
+                for i in range(n):
+                    row[i] += excess[i] * (edges[0, r] if u[i] == zero else edges[1, r])
+    else:
+        for i in range(n):
+            polynomials = table[start + i, cell[i]]
+            for r in range(taps):
+                value, slope = polynomials[degree, r], zero
+                for p in range(degree - 1, -1, -1):
+                    slope = slope * u[i] + value
+                    value = value * u[i] + polynomials[p, r]
+                rows[4 + r, i] = value * gain[i]
+                if outside and tangents:
+                    rows[4 + r, i] += excess[i] * slope
+
+
+@_compiled
+def fill(x, powers, knots, table, edges, scale, first, last, beyond, s, out):
+    """Values, times s: out (b, m, i) is overwritten.
+
+    Args:
+        x: (b, i).
+        powers: (0, 1, ..., k); loops over a tuple's length are unrolled for every k.
+        knots: (i, c + 1); of uniform knots the first one and the distance, (2, i).
+        table: coefficients on every cell (i, c, p, r); of uniform knots (1, 1, p, r), the same on
+            all.
+        edges: of uniform knots the slopes at either end of a cell (2, r), else (0, 0).
+        scale: a factor for every input (i).
+        first: the first cell on which functions are evaluated.
+        last: the last one.
+        beyond: what happens outside of these cells, three times true or false: go along the
+            tangents; vanish; the cells include those between the extra knots, where only some of
+            the k + 1 functions exist.
+        s: (b, i), or (0, 0) for 1.
+        out: (b, m, i).
+    """
+    size, inputs = out.shape[1], x.shape[1]
+    taps, degree = len(powers), len(powers) - 1
+    rows, cell = _buffers(x, powers)
+    zero = x.dtype.type(0)
+    for b in range(x.shape[0]):
+        for start in range(0, inputs, BLOCK):
+            stop = min(start + BLOCK, inputs)
+            n = stop - start
+            rows[2, :n] = scale[start:stop]
+            if s.size:
+                for i in range(n):
+                    rows[2, i] *= s[b, start + i]
+            _taps(
+                x[b, start:stop],
+                powers,
+                knots,
+                table,
+                edges,
+                start,
+                first,
+                last,
+                beyond,
+                rows,
+                cell,
+            )
+            for q in range(size):
+                piece = out[b, q, start:stop]
+                for i in range(n):
+                    piece[i] = zero
+            flat = out[b].reshape(-1)[start:]
+            if beyond[2]:
+                for i in range(n):
+                    lowest = np.int64(cell[i]) - degree
+                    for r in range(taps):
+                        if 0 <= lowest + r < size:
+                            flat[(lowest + r) * inputs + i] = rows[4 + r, i]
+            else:
+                for i in range(n):
+                    at = np.int64(cell[i] - degree) * inputs + i
+                    for r in range(taps):  # unsigned: no look for indices from the end
+                        flat[np.uint64(at + r * inputs)] = rows[4 + r, i]
+
+
+@_compiled
+def contract(x, powers, knots, table, edges, scale, first, last, beyond, factors, out):
+    """The sum over the functions, values times factors (b, m, i): out (b, i) is overwritten.
+
+    The other arguments are those of `fill`.
+    """
+    size, inputs = factors.shape[1], x.shape[1]
+    taps, degree = len(powers), len(powers) - 1
+    rows, cell = _buffers(x, powers)
+    zero = x.dtype.type(0)
+    for b in range(x.shape[0]):
+        for start in range(0, inputs, BLOCK):
+            stop = min(start + BLOCK, inputs)
+            n = stop - start
+            rows[2, :n] = scale[start:stop]
+            _taps(
+                x[b, start:stop],
+                powers,
+                knots,
+                table,
+                edges,
+                start,
+                first,
+                last,
+                beyond,
+                rows,
+                cell,
+            )
+            flat = factors[b].reshape(-1)[start:]
+            piece = out[b, start:stop]
+            if beyond[2]:
+                for i in range(n):
+                    lowest = np.int64(cell[i]) - degree
+                    total = zero
+                    for r in range(taps):
+                        if 0 <= lowest + r < size:
+                            total += rows[4 + r, i] * flat[(lowest + r) * inputs + i]
+                    piece[i] = total
+            else:
+                for i in range(n):
+                    at = np.int64(cell[i] - degree) * inputs + i
+                    total = zero
+                    for r in range(taps):
+                        total += rows[4 + r, i] * flat[np.uint64(at + r * inputs)]
+                    piece[i] = total

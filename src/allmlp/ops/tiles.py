@@ -1,0 +1,152 @@
+"""Where the basis of a tile comes from: the family's formula, or machine code for it.
+
+B-splines on a processor are computed by `ops.spline_kernels` where numba is installed, by torch
+otherwise; the results are the same to rounding. `NUMBA_DISABLE_JIT=1` switches the kernels off.
+
+Axes: b samples, i inputs, m functions per input, t knots, c cells, r functions of a cell, p powers.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cache
+from types import ModuleType
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from allmlp.ops.bspline import uniform_matrix
+from allmlp.ops.expansion import Expansion
+from allmlp.ops.outside import check_inside
+from allmlp.ops.threads import in_threads
+
+__all__ = ["FormulaTiles", "SplineTiles", "Tiles", "kernels", "tiles_of"]
+
+# Numbers that the formula computes at once.
+CHUNK = 2**18
+# Inputs that are worth a thread: about 50 microseconds.
+LEAST = 2**14
+
+
+class Tiles(ABC):
+    """The `order`-th derivative of the functions, for some of the samples."""
+
+    @abstractmethod
+    def fill(self, basis: Tensor, rows: slice, s: Tensor | None) -> None:
+        """Write the values of x[rows], times s[rows] if there is an s, to basis (b, m, i)."""
+
+    @abstractmethod
+    def contract(self, result: Tensor, rows: slice, factors: Tensor) -> None:
+        """Write sum_m values factors to result[rows]; factors (b, m, i) may be overwritten."""
+
+
+def tiles_of(expansion: Expansion, order: int, x: Tensor, tensors: Sequence[Tensor]) -> Tiles:
+    """The fastest way to the basis of x that this machine has."""
+    plain = type(x) is Tensor and all(type(tensor) is Tensor for tensor in tensors)
+    same = all(tensor.dtype == x.dtype for tensor in tensors)
+    fits = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
+    if expansion.kind == "bspline" and plain and same and fits and kernels() is not None:
+        return SplineTiles(expansion, order, x, *tensors)
+    return FormulaTiles(expansion, order, x, tensors)
+
+
+@cache
+def kernels() -> ModuleType | None:
+    """`ops.spline_kernels`, or None without a numba that works with this Python and NumPy."""
+    try:
+        import numba
+
+        from allmlp.ops import spline_kernels
+    except ImportError:
+        return None
+    return None if numba.config.DISABLE_JIT else spline_kernels
+
+
+@final
+class FormulaTiles(Tiles):
+    """By torch, for every family, dtype and device."""
+
+    def __init__(self, expansion: Expansion, order: int, x: Tensor, tensors: Sequence[Tensor]):
+        self.expansion, self.order, self.x, self.tensors = expansion, order, x, tensors
+
+    def fill(self, basis: Tensor, rows: slice, s: Tensor | None) -> None:
+        # the formula makes a dozen passes over its operands: in pieces that stay in a core's cache
+        x, step = self.x[rows], max(CHUNK // max(basis[:1].numel(), 1), 1)
+        for start in range(0, x.shape[0], step):
+            piece = slice(start, start + step)
+            basis[piece] = self.expansion(x[piece], *self.tensors, order=self.order)
+        if s is not None:
+            basis.mul_(s[rows, None])
+
+    def contract(self, result: Tensor, rows: slice, factors: Tensor) -> None:
+        basis = torch.empty_like(factors, dtype=self.x.dtype)
+        self.fill(basis, rows, None)
+        torch.sum(basis.mul_(factors), dim=1, out=result[rows])
+
+
+@final
+class SplineTiles(Tiles):
+    """By `ops.spline_kernels`: float32 and float64 in a processor's memory."""
+
+    def __init__(
+        self,
+        expansion: Expansion,
+        order: int,
+        x: Tensor,
+        knots: Tensor,
+        polynomials: Tensor | None = None,
+    ):
+        k, outside = expansion.constants["k"], expansion.constants.get("outside", "linear")
+        assert isinstance(k, int)
+        if outside == "error":
+            check_inside(x, knots[:, k], knots[:, -k - 1])
+        cells = knots.shape[1] - 1
+        tails = outside == "zero"
+        scale, edges = torch.ones_like(knots[:, 0]), knots.new_empty(0, 0)
+        if polynomials is None:
+            width = (knots[:, -1] - knots[:, 0]) / cells
+            places, scale = torch.stack([knots[:, 0], width]), width**-order
+            taps = torch.tensor(uniform_matrix(k), dtype=torch.float64)
+            edges = torch.stack([taps[:, 1], taps @ torch.arange(k + 1.0, dtype=taps.dtype)])
+            edges = edges.masked_fill(edges.abs() < 1e-15, 0.0).to(x.dtype)
+            table = _differentiated(taps, order)[None, None].to(x.dtype)
+        else:
+            places = knots
+            table = _differentiated(polynomials, order)
+            table = table * (knots.diff(dim=1) ** -order)[..., None, None] if order else table
+        self.x = x
+        self.arguments: list[Any] = [tuple(range(k + 1))]
+        self.arguments += [_array(t) for t in (places, table.mT, edges, scale)]
+        self.arguments += [0, cells - 1] if tails else [k, cells - 1 - k]
+        linear = outside == "linear"
+        self.arguments.append((linear and order == 0, tails or order > int(linear), tails))
+
+    def fill(self, basis: Tensor, rows: slice, s: Tensor | None) -> None:
+        self._call("fill", rows, None if s is None else s[rows], basis)
+
+    def contract(self, result: Tensor, rows: slice, factors: Tensor) -> None:
+        self._call("contract", rows, factors, result[rows])
+
+    def _call(self, name: str, rows: slice, source: Tensor | None, target: Tensor) -> None:
+        x, into, kernel = _array(self.x[rows]), target.numpy(), getattr(kernels(), name)
+        given = None if source is None else _array(source.to(self.x.dtype))
+        nothing = x[:0, :0]
+
+        def work(piece: slice) -> None:
+            operand = nothing if given is None else given[piece]
+            kernel(x[piece], *self.arguments, operand, into[piece])
+
+        in_threads(work, x.shape[0], LEAST // max(x.shape[1], 1))
+
+
+def _differentiated(polynomials: Tensor, order: int) -> Tensor:
+    # (..., p) coefficients of powers to those of the derivative, as many
+    degree = polynomials.shape[-1] - 1
+    factors = [float(math.perm(p, order)) for p in range(min(order, degree + 1), degree + 1)]
+    kept = polynomials[..., min(order, degree + 1) :] * polynomials.new_tensor(factors)
+    return torch.nn.functional.pad(kept, (0, degree + 1 - len(factors)))
+
+
+def _array(tensor: Tensor) -> Any:
+    return tensor.detach().contiguous().numpy()

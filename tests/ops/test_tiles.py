@@ -1,0 +1,159 @@
+"""The kernels against the formula that they stand for."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from allmlp.errors import AllmlpError
+from allmlp.ops import contraction
+from allmlp.ops.bspline import cell_polynomials, extend_knots
+from allmlp.ops.contraction import basis_linear
+from allmlp.ops.expansion import Expansion
+from allmlp.ops.tiles import FormulaTiles, SplineTiles, kernels, tiles_of
+
+pytestmark = pytest.mark.skipif(kernels() is None, reason="no numba for this Python")
+F32, F64 = torch.float32, torch.float64
+CUBIC = Expansion.of("bspline", k=3, outside="linear")
+
+
+def some_knots(inputs: int, k: int, grid: int, uniform: bool, dtype: torch.dtype) -> list[Tensor]:
+    widths = torch.ones(inputs, grid, dtype=F64)
+    if not uniform:
+        widths = 0.3 + torch.rand(inputs, grid, dtype=F64)
+    points = torch.nn.functional.pad(widths.cumsum(1) / widths.sum(1, True), (1, 0))
+    low = torch.arange(inputs, dtype=F64)[:, None] / inputs - 1
+    knots = extend_knots(low + 2 * points, k).to(dtype)
+    return [knots] if uniform else [knots, cell_polynomials(knots, k)]
+
+
+@pytest.mark.parametrize(("k", "dtype"), [(1, F64), (3, F64), (4, F64), (3, F32)])
+@settings(deadline=None, max_examples=40)
+@given(
+    uniform=st.booleans(),
+    grid=st.integers(1, 12),
+    order=st.integers(0, 4),
+    outside=st.sampled_from(["linear", "clamp", "zero"]),
+    rows=st.integers(0, 9),
+    inputs=st.sampled_from([1, 3, 511, 513]),
+    scaled=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_kernels_equal_the_formula(
+    k: int,
+    dtype: torch.dtype,
+    uniform: bool,
+    grid: int,
+    order: int,
+    outside: str,
+    rows: int,
+    inputs: int,
+    scaled: bool,
+    seed: int,
+) -> None:
+    torch.manual_seed(seed)
+    tensors = some_knots(inputs, k, grid, uniform, dtype)
+    expansion = Expansion.of("bspline", k=k, outside=outside)
+    x = (2 * torch.randn(inputs, rows, dtype=dtype)).T  # in and outside, not contiguous
+    s = torch.randn(inputs, rows, dtype=dtype).T if scaled else None
+    factors = torch.randn(rows, grid + k, inputs, dtype=dtype)
+    found = []
+    for source in (SplineTiles, FormulaTiles):
+        values = torch.full_like(factors, 7.0)
+        sums = torch.full((rows, inputs), 7.0, dtype=dtype)
+        if source is SplineTiles:
+            tiles = tiles_of(expansion, order, x, tensors)
+            assert isinstance(tiles, SplineTiles)
+        else:
+            tiles = FormulaTiles(expansion, order, x, tensors)
+        tiles.fill(values, slice(0, rows), s)
+        tiles.contract(sums, slice(0, rows), factors.clone())
+        found.append((values, sums))
+    # values of a derivative are of the size of the smallest distance of knots, to the -order; both
+    # ways find u from differences of numbers around 1, to an error of eps over that distance
+    distance = tensors[0].diff(dim=1).min().item()
+    tolerance = 200 * torch.finfo(dtype).eps * distance ** -(order + 1)
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=tolerance)
+
+
+def test_nan_stays_with_its_sample() -> None:
+    for uniform in (True, False):
+        tensors = some_knots(3, 3, 5, uniform, F32)
+        x = torch.zeros(2, 3)
+        x[1, 2] = torch.nan
+        values = torch.empty(2, 8, 3)
+        tiles_of(CUBIC, 0, x, tensors).fill(values, slice(0, 2), None)
+        assert values.isnan().sum() == 4  # the functions of one cell
+        assert values[1, :, 2].isnan().any()
+
+
+def test_values_outside_are_refused() -> None:
+    strict = Expansion.of("bspline", k=3, outside="error")
+    with pytest.raises(AllmlpError, match="50.00% of the 2 values"):
+        tiles_of(strict, 0, torch.tensor([[0.0], [9.0]]), some_knots(1, 3, 5, True, F32))
+
+
+def test_threads_and_tiles_change_nothing_beyond_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    tensors = some_knots(70, 3, 5, True, F32)
+    x = torch.randn(1000, 70, requires_grad=True)
+    weight = torch.randn(9, 8, 70, requires_grad=True)
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for threads, rows in ((1, 1000), (2, 1000), (2, 1000), (2, 300)):
+            torch.set_num_threads(threads)
+            monkeypatch.setattr(contraction, "TILE", 1)
+            monkeypatch.setattr(contraction, "MIN_ROWS", rows)
+            y = basis_linear(x, weight, CUBIC, tensors)
+            results.append((y, *torch.autograd.grad(y.square().sum(), (x, weight))))
+    finally:
+        torch.set_num_threads(before)
+    for other in results[1:]:
+        for ours, theirs in zip(results[0], other, strict=True):
+            largest = theirs.abs().max().item()
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6 * largest)
+    for ours, theirs in zip(results[1], results[2], strict=True):
+        assert ours.equal(theirs)
+
+
+PROGRAM = """
+import torch
+from allmlp.layers import KANLinear
+from allmlp.ops.tiles import kernels
+print(kernels() is not None, KANLinear(2, 2)(torch.zeros(3, 2)).shape[0])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("variables", "compiled"),
+    [
+        ({"ALLMLP_CACHE": "{}"}, True),
+        ({"ALLMLP_CACHE": "/dev/null/no"}, True),  # compiled, not kept
+        ({"NUMBA_DISABLE_JIT": "1"}, False),
+    ],
+)
+def test_machine_code_is_kept_in_the_cache_alone(
+    variables: dict[str, str], compiled: bool, tmp_path: Path
+) -> None:
+    package = Path(contraction.__file__).parents[1]
+    before = set(package.rglob("*.nb*"))
+    environment = {**os.environ, **{k: v.format(tmp_path) for k, v in variables.items()}}
+    output = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert output.split() == [str(compiled), "3"]
+    kept = list((tmp_path / "kernels").rglob("*.fill*.nbc"))
+    assert len(kept) == int(variables.get("ALLMLP_CACHE") == "{}")
+    assert set(package.rglob("*.nb*")) == before
