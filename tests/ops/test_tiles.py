@@ -16,9 +16,9 @@ from allmlp.ops import contraction
 from allmlp.ops.bspline import cell_polynomials, extend_knots
 from allmlp.ops.contraction import basis_linear
 from allmlp.ops.expansion import Expansion
-from allmlp.ops.tiles import FormulaTiles, SplineTiles, kernels, tiles_of
+from allmlp.ops.tiles import FormulaTiles, SiluTiles, SplineTiles, kernels, tiles_of
 
-pytestmark = pytest.mark.skipif(kernels() is None, reason="no numba for this Python")
+compiled = pytest.mark.skipif(kernels() is None, reason="no numba for this Python")
 F32, F64 = torch.float32, torch.float64
 CUBIC = Expansion.of("bspline", k=3, outside="linear")
 
@@ -33,6 +33,7 @@ def some_knots(inputs: int, k: int, grid: int, uniform: bool, dtype: torch.dtype
     return [knots] if uniform else [knots, cell_polynomials(knots, k)]
 
 
+@compiled
 @pytest.mark.parametrize(("k", "dtype"), [(1, F64), (3, F64), (4, F64), (3, F32)])
 @settings(deadline=None, max_examples=40)
 @given(
@@ -83,6 +84,22 @@ def test_kernels_equal_the_formula(
         torch.testing.assert_close(ours, theirs, rtol=0, atol=tolerance)
 
 
+@pytest.mark.parametrize("order", [0, 1, 2])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_silu_equals_its_formula(order: int, scaled: bool) -> None:
+    x, s = torch.randn(2, 7, 5, dtype=F64)
+    expansion, factors = Expansion.of("silu"), torch.randn(7, 1, 5, dtype=F64)
+    values, sums = torch.empty(2, 3, 1, 5, dtype=F64), torch.empty(2, 7, 5, dtype=F64)
+    pair = (tiles_of(expansion, order, x, ()), FormulaTiles(expansion, order, x, ()))
+    assert isinstance(pair[0], SiluTiles) == (order < 2)
+    for n, tiles in enumerate(pair):
+        tiles.fill(values[n], slice(2, 5), s if scaled else None)
+        tiles.contract(sums[n], slice(0, 7), factors.clone())
+    torch.testing.assert_close(values[0], values[1], rtol=1e-14, atol=1e-14)
+    torch.testing.assert_close(sums[0], sums[1], rtol=1e-14, atol=1e-14)
+
+
+@compiled
 def test_nan_stays_with_its_sample() -> None:
     for uniform in (True, False):
         tensors = some_knots(3, 3, 5, uniform, F32)
@@ -100,6 +117,7 @@ def test_values_outside_are_refused() -> None:
         tiles_of(strict, 0, torch.tensor([[0.0], [9.0]]), some_knots(1, 3, 5, True, F32))
 
 
+@compiled
 def test_threads_and_tiles_change_nothing_beyond_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
     tensors = some_knots(70, 3, 5, True, F32)
     x = torch.randn(1000, 70, requires_grad=True)
@@ -131,9 +149,10 @@ print(kernels() is not None, KANLinear(2, 2)(torch.zeros(3, 2)).shape[0])
 """
 
 
+@compiled
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("variables", "compiled"),
+    ("variables", "works"),
     [
         ({"ALLMLP_CACHE": "{}"}, True),
         ({"ALLMLP_CACHE": "/dev/null/no"}, True),  # compiled, not kept
@@ -141,7 +160,7 @@ print(kernels() is not None, KANLinear(2, 2)(torch.zeros(3, 2)).shape[0])
     ],
 )
 def test_machine_code_is_kept_in_the_cache_alone(
-    variables: dict[str, str], compiled: bool, tmp_path: Path
+    variables: dict[str, str], works: bool, tmp_path: Path
 ) -> None:
     package = Path(contraction.__file__).parents[1]
     before = set(package.rglob("*.nb*"))
@@ -153,7 +172,7 @@ def test_machine_code_is_kept_in_the_cache_alone(
         capture_output=True,
         text=True,
     ).stdout
-    assert output.split() == [str(compiled), "3"]
+    assert output.split() == [str(works), "3"]
     kept = list((tmp_path / "kernels").rglob("*.fill*.nbc"))
     assert len(kept) == int(variables.get("ALLMLP_CACHE") == "{}")
     assert set(package.rglob("*.nb*")) == before

@@ -40,10 +40,13 @@ from allmlp.ops.tiles import tiles_of
 
 __all__ = ["at_least_float32", "basis_linear", "plain_needed"]
 
-# Numbers in a tile of the basis, 8 MB of float32: enough rows for products at full speed.
-TILE = 2**21
+# Numbers in a tile of the basis, 4 MB of float32: enough rows for products at full speed.
+TILE = 2**20
 # Below this many rows a product runs at a fraction of its speed.
 MIN_ROWS = 32
+# Every tile passes over the gradient of the weights once: with this many rows it hides behind the
+# product. A tile of as many rows as there are outputs is no larger than the weights.
+ENOUGH_ROWS = 256
 SLOTS = ("s", "y", "w")
 
 Slots = Sequence[Tensor | None]  # s, y, w; the one that is wanted is None, and s where it is 1
@@ -137,7 +140,8 @@ def _tiled(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -> T
     result = _empty(form, x, y, w)
     total = at_least_float32(result)  # bfloat16 sums stop growing after a few hundred terms
     numbers = max(form.size * x.shape[1], 1)
-    rows = max(min(max(TILE // numbers, MIN_ROWS), x.shape[0]), 1)
+    least = max(min(_outputs(y, w), ENOUGH_ROWS), MIN_ROWS)
+    rows = max(min(max(TILE // numbers, least), x.shape[0]), 1)
     tiles = tiles_of(form.expansion, form.order, x, tensors)
     buffer = x.new_empty(rows, form.size, x.shape[1])
     for start in range(0, x.shape[0], rows):
@@ -160,6 +164,13 @@ def _tiled(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -> T
         else:
             torch.mm(basis.flatten(1).to(w.dtype), w.flatten(1).T, out=result[tile])
     return total.to(result.dtype) if w is None else result
+
+
+def _outputs(y: Tensor | None, w: Tensor | None) -> int:
+    if w is not None:
+        return w.shape[0]
+    assert y is not None
+    return y.shape[1]
 
 
 def _empty(form: _Form, x: Tensor, y: Tensor | None, w: Tensor | None) -> Tensor:

@@ -21,7 +21,7 @@ from allmlp.ops.expansion import Expansion
 from allmlp.ops.outside import check_inside
 from allmlp.ops.threads import in_threads
 
-__all__ = ["FormulaTiles", "SplineTiles", "Tiles", "kernels", "tiles_of"]
+__all__ = ["FormulaTiles", "SiluTiles", "SplineTiles", "Tiles", "kernels", "tiles_of"]
 
 # Numbers that the formula computes at once.
 CHUNK = 2**18
@@ -48,6 +48,8 @@ def tiles_of(expansion: Expansion, order: int, x: Tensor, tensors: Sequence[Tens
     fits = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
     if expansion.kind == "bspline" and plain and same and fits and kernels() is not None:
         return SplineTiles(expansion, order, x, *tensors)
+    if expansion.kind == "silu" and order < 2:
+        return SiluTiles(order, x)
     return FormulaTiles(expansion, order, x, tensors)
 
 
@@ -83,6 +85,31 @@ class FormulaTiles(Tiles):
         basis = torch.empty_like(factors, dtype=self.x.dtype)
         self.fill(basis, rows, None)
         torch.sum(basis.mul_(factors), dim=1, out=result[rows])
+
+
+@final
+class SiluTiles(Tiles):
+    """SiLU and its slope in one pass each, as torch's own layer and its backward pass have them."""
+
+    def __init__(self, order: int, x: Tensor):
+        self.order, self.x = order, x
+
+    def fill(self, basis: Tensor, rows: slice, s: Tensor | None) -> None:
+        x, into = self.x[rows], basis[:, 0]
+        if self.order:
+            ones = torch.ones_like(x) if s is None else s[rows].to(x.dtype)
+            torch.ops.aten.silu_backward.grad_input(ones, x, grad_input=into)
+            return
+        torch.ops.aten.silu.out(x, out=into)
+        if s is not None:
+            into.mul_(s[rows])
+
+    def contract(self, result: Tensor, rows: slice, factors: Tensor) -> None:
+        x, factor = self.x[rows], factors[:, 0].to(self.x.dtype)
+        if self.order:
+            torch.ops.aten.silu_backward.grad_input(factor, x, grad_input=result[rows])
+        else:
+            torch.mul(torch.ops.aten.silu(x), factor, out=result[rows])
 
 
 @final
