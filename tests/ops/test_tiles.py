@@ -10,13 +10,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from allmlp.errors import AllmlpError
 from allmlp.ops import contraction
+from allmlp.ops import tiles as tiles_module
 from allmlp.ops.bspline import cell_polynomials, extend_knots
 from allmlp.ops.contraction import basis_linear
 from allmlp.ops.expansion import Expansion
-from allmlp.ops.tiles import FormulaTiles, SiluTiles, SplineTiles, kernels, tiles_of
+from allmlp.ops.tiles import (
+    FormulaTiles,
+    SiluTiles,
+    SplineTiles,
+    kernels,
+    prefers_local,
+    tiles_of,
+)
 
 compiled = pytest.mark.skipif(kernels() is None, reason="no numba for this Python")
 F32, F64 = torch.float32, torch.float64
@@ -82,6 +91,68 @@ def test_kernels_equal_the_formula(
     tolerance = 200 * torch.finfo(dtype).eps * distance ** -(order + 1)
     for ours, theirs in zip(*found, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=tolerance)
+
+
+@compiled
+@pytest.mark.parametrize("outside", ["linear", "zero"])
+@pytest.mark.parametrize("uniform", [True, False])
+@pytest.mark.parametrize(("rows", "inputs", "outputs"), [(0, 3, 4), (1, 1, 1), (70, 19, 33)])
+def test_without_a_tile_the_form_is_the_same(
+    outside: str, uniform: bool, rows: int, inputs: int, outputs: int
+) -> None:
+    expansion = Expansion.of("bspline", k=3, outside=outside)
+    tensors = some_knots(inputs, 3, 20, uniform, F64)
+    x, s = 2 * torch.randn(2, inputs, rows, dtype=F64).mT
+    y = torch.randn(outputs, rows, dtype=F64).T
+    weight = torch.randn(outputs, 23, inputs, dtype=F64)
+    for order in (0, 1, 2):
+        basis = expansion(x, *tensors, order=order)
+        tiles = tiles_of(expansion, order, x, tensors)
+        assert isinstance(tiles, SplineTiles)
+        for factor in (None, s):
+            scaled = basis if factor is None else basis * factor[:, None]
+            for ours, theirs in (
+                (
+                    tiles.local(factor, None, weight, 23),
+                    torch.einsum("bji,oji->bo", scaled, weight),
+                ),
+                (tiles.local(factor, y, None, 23), torch.einsum("bji,bo->oji", scaled, y)),
+            ):
+                largest = theirs.abs().max().item() if theirs.numel() else 0.0
+                torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-11 * (1 + largest))
+        theirs = torch.einsum("bji,bo,oji->bi", basis, y, weight)
+        largest = theirs.abs().max().item() if theirs.numel() else 0.0
+        ours = tiles.local(None, y, weight, 23)
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-11 * (1 + largest))
+
+
+@compiled
+def test_fine_grids_take_the_way_without_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.randn(100, 5, dtype=F64, requires_grad=True)
+    results = []
+    for few in (64, 1000):
+        monkeypatch.setattr(tiles_module, "LEAST_SAMPLES", few)
+        torch.manual_seed(0)
+        weight = torch.randn(40, 53, 5, dtype=F64, requires_grad=True)
+        knots = some_knots(5, 3, 50, True, F64)
+        assert prefers_local(CUBIC, x, None, weight, 53) == (few == 64)
+        with FlopCounterMode(display=False) as counter:
+            y = basis_linear(x, weight, CUBIC, knots)
+            first = torch.autograd.grad(y.square().sum(), (x, weight), create_graph=True)
+        functions = 4 if few == 64 else 53
+        assert counter.get_total_flops() == 3 * 2 * 100 * 5 * functions * 40
+        second = torch.autograd.grad(first[0].square().sum(), (x, weight))
+        results.append((y, *first, *second))
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-11 * theirs.abs().max().item())
+
+
+def test_the_operator_counts_as_its_products_do() -> None:
+    x, weight = torch.randn(7, 3), torch.randn(2, 8, 3)
+    knots = some_knots(3, 3, 5, True, F32)
+    with FlopCounterMode(display=False) as counter:
+        torch.ops.allmlp.contract(x, None, None, weight, knots, CUBIC.text, 0, "y", 8)
+    assert counter.get_total_flops() == 2 * 7 * 3 * 8 * 2
 
 
 @pytest.mark.parametrize("order", [0, 1, 2])

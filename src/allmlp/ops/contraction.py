@@ -10,7 +10,8 @@ under differentiation: the derivative of any of the three is made of the same th
 by one where x is varied. Hence one rule serves derivatives of any order.
 
 The basis is never held as a whole. It is computed for a tile of the batch, used and forgotten; the
-gradient of the weights adds up over the tiles. Backward keeps x (and the weights), nothing else.
+gradient of the weights adds up over the tiles. On fine grids there is no tile either
+(`ops.tiles.prefers_local`). Backward keeps x (and the weights), nothing else.
 
 What torch's mechanisms each leave out decides the rest (torch 2.9 to 2.13):
 - Eager calls go through an `autograd.Function` with a `vmap` rule: an operator of `torch.library`
@@ -32,11 +33,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.utils.flop_counter import register_flop_formula
 
 from allmlp.errors import AllmlpError
 from allmlp.ops.autocast import autocast_dtype
 from allmlp.ops.expansion import Expansion
-from allmlp.ops.tiles import tiles_of
+from allmlp.ops.tiles import SplineTiles, outputs_of, prefers_local, tiles_of
 
 __all__ = ["at_least_float32", "basis_linear", "plain_needed"]
 
@@ -137,12 +139,14 @@ def _plain(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -> T
 
 def _tiled(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -> Tensor:
     s, y, w = slots
+    tiles = tiles_of(form.expansion, form.order, x, tensors)
+    if isinstance(tiles, SplineTiles) and prefers_local(form.expansion, x, y, w, form.size):
+        return tiles.local(s, y, w, form.size)
     result = _empty(form, x, y, w)
     total = at_least_float32(result)  # bfloat16 sums stop growing after a few hundred terms
     numbers = max(form.size * x.shape[1], 1)
-    least = max(min(_outputs(y, w), ENOUGH_ROWS), MIN_ROWS)
+    least = max(min(outputs_of(y, w), ENOUGH_ROWS), MIN_ROWS)
     rows = max(min(max(TILE // numbers, least), x.shape[0]), 1)
-    tiles = tiles_of(form.expansion, form.order, x, tensors)
     buffer = x.new_empty(rows, form.size, x.shape[1])
     for start in range(0, x.shape[0], rows):
         tile = slice(start, start + rows)
@@ -158,19 +162,12 @@ def _tiled(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -> T
             assert y is not None
             into = total.flatten(1)
             if y.dtype == total.dtype:
-                into.addmm_(y[tile].T, basis.flatten(1))
+                torch.addmm(into, y[tile].T, basis.flatten(1), out=into)  # addmm_ goes uncounted
             else:
                 into.add_(y[tile].T @ basis.flatten(1).to(y.dtype))
         else:
             torch.mm(basis.flatten(1).to(w.dtype), w.flatten(1).T, out=result[tile])
     return total.to(result.dtype) if w is None else result
-
-
-def _outputs(y: Tensor | None, w: Tensor | None) -> int:
-    if w is not None:
-        return w.shape[0]
-    assert y is not None
-    return y.shape[1]
 
 
 def _empty(form: _Form, x: Tensor, y: Tensor | None, w: Tensor | None) -> Tensor:
@@ -206,7 +203,11 @@ def _gradients(
 class _Contract(torch.autograd.Function):
     @staticmethod
     def forward(form: _Form, x: Tensor, *slots_and_tensors: Any) -> Tensor:
-        return _tiled(form, x, slots_and_tensors[:3], slots_and_tensors[3:])
+        slots, tensors = slots_and_tensors[:3], slots_and_tensors[3:]
+        if prefers_local(form.expansion, x, slots[1], slots[2], form.size):
+            # an operator: torch's counter sees what it calls, not what runs in machine code
+            return _operator(x, *slots, tensors, form.expansion.text, *form[1:])
+        return _tiled(form, x, slots, tensors)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -258,6 +259,26 @@ def _(
     size: int,
 ) -> Tensor:
     return _empty(_Form(Expansion.parse(expansion), order, wanted, size), x, y, w)
+
+
+@register_flop_formula(torch.ops.allmlp.contract, get_raw=True)
+def _flops(
+    x: Tensor,
+    s: Tensor | None,
+    y: Tensor | None,
+    w: Tensor | None,
+    tensors: Sequence[Tensor],
+    expansion: str,
+    order: int,
+    wanted: str,
+    size: int,
+    **_: Any,
+) -> int:
+    # As torch counts products: two per multiply-add, nothing for what is done once per input.
+    family = Expansion.parse(expansion)
+    local = prefers_local(family, x, y, w, size)
+    functions = int(family.constants["k"] or 0) + 1 if local else size
+    return 2 * x.shape[0] * x.shape[1] * functions * outputs_of(y, w)
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

@@ -17,16 +17,27 @@ Axes: b samples, i inputs, m functions, c cells, r the k + 1 functions of a cell
 import inspect
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 
-__all__ = ["contract", "fill", "kernel_folder"]
+__all__ = [
+    "contract",
+    "fill",
+    "kernel_folder",
+    "local_inputs",
+    "local_outputs",
+    "local_weights",
+    "turn",
+]
 
 # Inputs at once: u, cell, gain, excess and k + 1 taps in 32 kB, for cubics in float32.
 BLOCK = 512
+# Inputs whose weights are visited by all samples in turn: some hundred kB for 64 outputs, G = 50.
+NEAR = 32
 # No assumption about NaN and infinities: both have to come out again.
 # Python's error model would look for a zero in every division, one by one.
 OPTIONS: dict[str, Any] = {
@@ -50,13 +61,13 @@ def _can_keep() -> bool:
     return os.access(kernel_folder(), os.W_OK)
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     function = inspect.unwrap(function)  # a run-time type checker's wrapper cannot be compiled
     # left to itself, numba writes beside this file, into the installation
     config = numba.core.config
     before, config.CACHE_DIR = config.CACHE_DIR, str(kernel_folder())
     try:
-        return numba.njit(cache=KEEP, **OPTIONS)(function)
+        return numba.njit(cache=KEEP, **{**OPTIONS, **options})(function)
     finally:
         config.CACHE_DIR = before
 
@@ -244,3 +255,140 @@ def contract(x, powers, knots, table, edges, scale, first, last, beyond, factors
                     for r in range(taps):
                         total += rows[4 + r, i] * flat[np.uint64(at + r * inputs)]
                     piece[i] = total
+
+
+@_compiled
+def turn(source, first, last, target):
+    """Copy source (a, m, c) to target (c, m, a), for m from first to last, by squares of a line."""
+    a, c = source.shape[0], source.shape[2]
+    for m in range(first, last):
+        for row in range(0, a, 16):
+            for column in range(0, c, 16):
+                for j in range(column, min(column + 16, c)):
+                    for i in range(row, min(row + 16, a)):
+                        target[j, m, i] = source[i, m, j]
+
+
+@_compiled
+def local_outputs(x, powers, knots, table, edges, scale, first, last, beyond, s, weight, out):
+    """The product without a tile: out (b, o) += sum_ir tap_bir weight_{i, cell - k + r, o}.
+
+    Args are those of `fill`, and:
+        weight: (i, m, o), so that what a tap multiplies lies side by side; with k rows more before
+            and after if the cells include those between the extra knots.
+        out: (b, o).
+    """
+    taps, width = len(powers), weight.shape[2]
+    rows, cell = _buffers(x, powers)
+    shift = 0 if beyond[2] else 1 - taps
+    for start in range(0, x.shape[1], NEAR):
+        stop = min(start + NEAR, x.shape[1])
+        for b in range(x.shape[0]):
+            for i in range(stop - start):
+                rows[2, i] = scale[start + i]
+                if s.size:
+                    rows[2, i] *= s[b, start + i]
+            _taps(
+                x[b, start:stop],
+                powers,
+                knots,
+                table,
+                edges,
+                start,
+                first,
+                last,
+                beyond,
+                rows,
+                cell,
+            )
+            total = out[b]
+            for i in range(stop - start):
+                at = (np.int64(cell[i]) + shift) * width
+                given = weight[start + i].reshape(-1)[at : at + taps * width]
+                for o in range(width):
+                    value = total[o]
+                    for r in range(taps):
+                        value += rows[4 + r, i] * given[np.uint64(r * width + o)]
+                    total[o] = value
+
+
+@_compiled
+def local_weights(x, powers, knots, table, edges, scale, first, last, beyond, s, y, bounds, out):
+    """The gradient of the weights: out (i, m, o) += sum_b tap_bir y_bo.
+
+    Args are those of `local_outputs`, and:
+        y: (b, o).
+        bounds: of the inputs to do.
+        out: as `weight` there.
+    """
+    taps, width = len(powers), out.shape[2]
+    rows, cell = _buffers(x, powers)
+    shift = 0 if beyond[2] else 1 - taps
+    for start in range(bounds[0], bounds[1], NEAR):
+        stop = min(start + NEAR, bounds[1])
+        for b in range(x.shape[0]):
+            for i in range(stop - start):
+                rows[2, i] = scale[start + i]
+                if s.size:
+                    rows[2, i] *= s[b, start + i]
+            _taps(
+                x[b, start:stop],
+                powers,
+                knots,
+                table,
+                edges,
+                start,
+                first,
+                last,
+                beyond,
+                rows,
+                cell,
+            )
+            given = y[b]
+            for i in range(stop - start):
+                at = (np.int64(cell[i]) + shift) * width
+                total = out[start + i].reshape(-1)[at : at + taps * width]
+                for r in range(taps):
+                    value, row = rows[4 + r, i], total[r * width : (r + 1) * width]
+                    for o in range(width):
+                        row[o] += value * given[o]
+
+
+@partial(_compiled, fastmath={"contract", "nsz", "reassoc"})  # a sum over o, side by side
+def local_inputs(x, powers, knots, table, edges, scale, first, last, beyond, y, weight, out):
+    """The gradient of the inputs: out (b, i) = sum_ro tap_bir y_bo weight_{i, cell - k + r, o}.
+
+    Arguments are those of `local_weights` and `local_outputs`.
+    """
+    taps, width = len(powers), weight.shape[2]
+    rows, cell = _buffers(x, powers)
+    shift = 0 if beyond[2] else 1 - taps
+    for start in range(0, x.shape[1], NEAR):
+        stop = min(start + NEAR, x.shape[1])
+        for b in range(x.shape[0]):
+            for i in range(stop - start):
+                rows[2, i] = scale[start + i]
+            _taps(
+                x[b, start:stop],
+                powers,
+                knots,
+                table,
+                edges,
+                start,
+                first,
+                last,
+                beyond,
+                rows,
+                cell,
+            )
+            given = y[b]
+            for i in range(stop - start):
+                at = (np.int64(cell[i]) + shift) * width
+                row = weight[start + i].reshape(-1)[at : at + taps * width]
+                total = x.dtype.type(0)
+                for o in range(width):
+                    slope = x.dtype.type(0)
+                    for r in range(taps):
+                        slope += rows[4 + r, i] * row[np.uint64(r * width + o)]
+                    total += given[o] * slope
+                out[b, start + i] = total
