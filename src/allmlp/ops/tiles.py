@@ -174,10 +174,7 @@ class SplineTiles(Tiles):
         if polynomials is None:
             width = (knots[:, -1] - knots[:, 0]) / cells
             places, scale = torch.stack([knots[:, 0], width]), width**-order
-            taps = torch.tensor(uniform_matrix(k), dtype=torch.float64)
-            edges = torch.stack([taps[:, 1], taps @ torch.arange(k + 1.0, dtype=taps.dtype)])
-            edges = edges.masked_fill(edges.abs() < 1e-15, 0.0).to(x.dtype)
-            table = _differentiated(taps, order)[None, None].to(x.dtype)
+            table, edges = _of_uniform_knots(k, order, x.dtype)
         else:
             places = knots
             table = _differentiated(polynomials, order)
@@ -272,6 +269,15 @@ def outputs_of(y: Tensor | None, w: Tensor | None) -> int:
         return w.shape[0]
     assert y is not None
     return y.shape[1]
+
+
+@cache
+def _of_uniform_knots(k: int, order: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    # polynomials (1, 1, r, p) of every cell, slopes (2, r) at its ends
+    taps = torch.tensor(uniform_matrix(k), dtype=torch.float64)
+    edges = torch.stack([taps[:, 1], taps @ torch.arange(k + 1.0, dtype=taps.dtype)])
+    edges = edges.masked_fill(edges.abs() < 1e-15, 0.0)
+    return _differentiated(taps, order)[None, None].to(dtype), edges.to(dtype)
 
 
 def _differentiated(polynomials: Tensor, order: int) -> Tensor:
