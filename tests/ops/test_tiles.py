@@ -184,8 +184,9 @@ def test_nan_stays_with_its_sample() -> None:
 
 def test_values_outside_are_refused() -> None:
     strict = Expansion.of("bspline", k=3, outside="error")
+    x = torch.tensor([[0.0], [9.0]])
     with pytest.raises(AllmlpError, match="50.00% of the 2 values"):
-        tiles_of(strict, 0, torch.tensor([[0.0], [9.0]]), some_knots(1, 3, 5, True, F32))
+        basis_linear(x, torch.ones(1, 8, 1), strict, some_knots(1, 3, 5, True, F32))
 
 
 @compiled
