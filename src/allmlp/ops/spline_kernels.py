@@ -36,8 +36,11 @@ __all__ = [
 
 # Inputs at once: u, cell, gain, excess and k + 1 taps in 32 kB, for cubics in float32.
 BLOCK = 512
-# Inputs whose weights are visited by all samples in turn: some hundred kB for 64 outputs, G = 50.
-NEAR = 32
+# Samples that visit the weights of one input in turn, which stay in the first cache meanwhile; and
+# inputs whose taps are kept for them.
+SAMPLES, NEAR = 128, 32
+# Functions of an input that are chosen side by side; among more, k + 1 are placed one by one.
+FEW = 12
 # No assumption about NaN and infinities: both have to come out again.
 # Python's error model would look for a zero in every division, one by one.
 OPTIONS: dict[str, Any] = {
@@ -64,7 +67,7 @@ def _can_keep() -> bool:
 def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     function = inspect.unwrap(function)  # a run-time type checker's wrapper cannot be compiled
     # left to itself, numba writes beside this file, into the installation
-    config = numba.core.config
+    config: Any = numba.core.config
     before, config.CACHE_DIR = config.CACHE_DIR, str(kernel_folder())
     try:
         return numba.njit(cache=KEEP, **{**OPTIONS, **options})(function)
@@ -192,6 +195,15 @@ def fill(x, powers, knots, table, edges, scale, first, last, beyond, s, out):
                 rows,
                 cell,
             )
+            if size <= FEW:
+                for q in range(size):
+                    piece = out[b, q, start:stop]
+                    for i in range(n):
+                        value = zero
+                        for r in range(taps):
+                            value = rows[4 + r, i] if cell[i] == np.int32(q + degree - r) else value
+                        piece[i] = value
+                continue
             for q in range(size):
                 piece = out[b, q, start:stop]
                 for i in range(n):
@@ -270,6 +282,39 @@ def turn(source, first, last, target):
 
 
 @_compiled
+def _tap_tile(x, powers, knots, table, edges, scale, first, last, beyond, s, here, near, width):
+    # taps (b, i, k + 1) of the samples `here` and the inputs `near`; where their weights begin
+    taps, inputs = len(powers), near[1] - near[0]
+    shift = 0 if beyond[2] else 1 - taps
+    values = np.empty((here[1] - here[0], inputs, taps), x.dtype)
+    places = np.empty((here[1] - here[0], inputs), np.uint64)
+    rows, cell = _buffers(x, powers)
+    for b in range(here[0], here[1]):
+        for i in range(inputs):
+            rows[2, i] = scale[near[0] + i]
+            if s.size:
+                rows[2, i] *= s[b, near[0] + i]
+        _taps(
+            x[b, near[0] : near[1]],
+            powers,
+            knots,
+            table,
+            edges,
+            near[0],
+            first,
+            last,
+            beyond,
+            rows,
+            cell,
+        )
+        for i in range(inputs):
+            places[b - here[0], i] = np.uint64((np.int64(cell[i]) + shift) * width)
+            for r in range(taps):
+                values[b - here[0], i, r] = rows[4 + r, i]
+    return values, places
+
+
+@_compiled
 def local_outputs(x, powers, knots, table, edges, scale, first, last, beyond, s, weight, out):
     """The product without a tile: out (b, o) += sum_ir tap_bir weight_{i, cell - k + r, o}.
 
@@ -278,38 +323,22 @@ def local_outputs(x, powers, knots, table, edges, scale, first, last, beyond, s,
             and after if the cells include those between the extra knots.
         out: (b, o).
     """
-    taps, width = len(powers), weight.shape[2]
-    rows, cell = _buffers(x, powers)
-    shift = 0 if beyond[2] else 1 - taps
-    for start in range(0, x.shape[1], NEAR):
-        stop = min(start + NEAR, x.shape[1])
-        for b in range(x.shape[0]):
-            for i in range(stop - start):
-                rows[2, i] = scale[start + i]
-                if s.size:
-                    rows[2, i] *= s[b, start + i]
-            _taps(
-                x[b, start:stop],
-                powers,
-                knots,
-                table,
-                edges,
-                start,
-                first,
-                last,
-                beyond,
-                rows,
-                cell,
-            )
-            total = out[b]
-            for i in range(stop - start):
-                at = (np.int64(cell[i]) + shift) * width
-                given = weight[start + i].reshape(-1)[at : at + taps * width]
-                for o in range(width):
-                    value = total[o]
-                    for r in range(taps):
-                        value += rows[4 + r, i] * given[np.uint64(r * width + o)]
-                    total[o] = value
+    taps, width = len(powers), np.uint64(weight.shape[2])
+    tables = (powers, knots, table, edges, scale, first, last, beyond)
+    for low in range(0, x.shape[0], SAMPLES):
+        here = (low, min(low + SAMPLES, x.shape[0]))
+        for start in range(0, x.shape[1], NEAR):
+            near = (start, min(start + NEAR, x.shape[1]))
+            values, places = _tap_tile(x, *tables, s, here, near, weight.shape[2])
+            for i in range(near[1] - near[0]):
+                given = weight[start + i].reshape(-1)
+                for b in range(here[1] - here[0]):
+                    total, tap, at = out[low + b], values[b, i], places[b, i]
+                    for o in range(width):
+                        value = total[o]
+                        for r in range(taps):
+                            value += tap[r] * given[at + np.uint64(r) * width + o]
+                        total[o] = value
 
 
 @_compiled
@@ -321,37 +350,21 @@ def local_weights(x, powers, knots, table, edges, scale, first, last, beyond, s,
         bounds: of the inputs to do.
         out: as `weight` there.
     """
-    taps, width = len(powers), out.shape[2]
-    rows, cell = _buffers(x, powers)
-    shift = 0 if beyond[2] else 1 - taps
-    for start in range(bounds[0], bounds[1], NEAR):
-        stop = min(start + NEAR, bounds[1])
-        for b in range(x.shape[0]):
-            for i in range(stop - start):
-                rows[2, i] = scale[start + i]
-                if s.size:
-                    rows[2, i] *= s[b, start + i]
-            _taps(
-                x[b, start:stop],
-                powers,
-                knots,
-                table,
-                edges,
-                start,
-                first,
-                last,
-                beyond,
-                rows,
-                cell,
-            )
-            given = y[b]
-            for i in range(stop - start):
-                at = (np.int64(cell[i]) + shift) * width
-                total = out[start + i].reshape(-1)[at : at + taps * width]
-                for r in range(taps):
-                    value, row = rows[4 + r, i], total[r * width : (r + 1) * width]
-                    for o in range(width):
-                        row[o] += value * given[o]
+    taps, width = len(powers), np.uint64(out.shape[2])
+    tables = (powers, knots, table, edges, scale, first, last, beyond)
+    for low in range(0, x.shape[0], SAMPLES):
+        here = (low, min(low + SAMPLES, x.shape[0]))
+        for start in range(bounds[0], bounds[1], NEAR):
+            near = (start, min(start + NEAR, bounds[1]))
+            values, places = _tap_tile(x, *tables, s, here, near, out.shape[2])
+            for i in range(near[1] - near[0]):
+                total = out[start + i].reshape(-1)
+                for b in range(here[1] - here[0]):
+                    given, at = y[low + b], places[b, i]
+                    for r in range(taps):
+                        value, row = values[b, i, r], at + np.uint64(r) * width
+                        for o in range(width):
+                            total[row + o] += value * given[o]
 
 
 @partial(_compiled, fastmath={"contract", "nsz", "reassoc"})  # a sum over o, side by side
@@ -360,35 +373,21 @@ def local_inputs(x, powers, knots, table, edges, scale, first, last, beyond, y, 
 
     Arguments are those of `local_weights` and `local_outputs`.
     """
-    taps, width = len(powers), weight.shape[2]
-    rows, cell = _buffers(x, powers)
-    shift = 0 if beyond[2] else 1 - taps
-    for start in range(0, x.shape[1], NEAR):
-        stop = min(start + NEAR, x.shape[1])
-        for b in range(x.shape[0]):
-            for i in range(stop - start):
-                rows[2, i] = scale[start + i]
-            _taps(
-                x[b, start:stop],
-                powers,
-                knots,
-                table,
-                edges,
-                start,
-                first,
-                last,
-                beyond,
-                rows,
-                cell,
-            )
-            given = y[b]
-            for i in range(stop - start):
-                at = (np.int64(cell[i]) + shift) * width
-                row = weight[start + i].reshape(-1)[at : at + taps * width]
-                total = x.dtype.type(0)
-                for o in range(width):
-                    slope = x.dtype.type(0)
-                    for r in range(taps):
-                        slope += rows[4 + r, i] * row[np.uint64(r * width + o)]
-                    total += given[o] * slope
-                out[b, start + i] = total
+    taps, width = len(powers), np.uint64(weight.shape[2])
+    tables = (powers, knots, table, edges, scale, first, last, beyond)
+    for low in range(0, x.shape[0], SAMPLES):
+        here = (low, min(low + SAMPLES, x.shape[0]))
+        for start in range(0, x.shape[1], NEAR):
+            near = (start, min(start + NEAR, x.shape[1]))
+            values, places = _tap_tile(x, *tables, x[:0], here, near, weight.shape[2])
+            for i in range(near[1] - near[0]):
+                row = weight[start + i].reshape(-1)
+                for b in range(here[1] - here[0]):
+                    given, tap, at = y[low + b], values[b, i], places[b, i]
+                    total = x.dtype.type(0)
+                    for o in range(width):
+                        slope = x.dtype.type(0)
+                        for r in range(taps):
+                            slope += tap[r] * row[at + np.uint64(r) * width + o]
+                        total += given[o] * slope
+                    out[low + b, start + i] = total

@@ -13,6 +13,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -57,16 +58,17 @@ def prefers_local(
 ) -> bool:
     """Whether k + 1 functions of every cell are found faster than a product over all m is made.
 
-    The product costs m o per input of a sample, the other way (k + 1) (4 o + 48): its sums run at
-    a quarter of a product's speed, and finding the cell costs as much as 12 outputs. Measured for
-    cubics in float32 on one core, both take as long at m = 35, 17 and 13 for o = 8, 64 and 256;
-    the rule says 40, 19 and 17. Weights have to be turned first, hence a least number of samples.
+    In products' time, a tile costs m (o + 13) per input of a sample, 13 for filling it; the other
+    way (k + 1) (3 o + 48): its sums run at a third of a product's speed, and finding the cell costs
+    as much as 16 outputs. Measured for cubics in float32 on one core and on two, both take as long
+    at m = 13, 12 and 9 for o = 8, 64 and 256; the rule says 14, 13 and 13. Weights have to be
+    turned first, hence a least number of samples.
     """
     k, other = expansion.constants.get("k"), y if w is None else w
     if not isinstance(k, int) or other is None or other.dtype != x.dtype or not _fits(x):
         return False
     outputs = outputs_of(y, w)
-    return len(x) >= LEAST_SAMPLES and size * outputs >= (k + 1) * (4 * outputs + 48)
+    return len(x) >= LEAST_SAMPLES and size * (outputs + 13) >= (k + 1) * (3 * outputs + 48)
 
 
 def tiles_of(expansion: Expansion, order: int, x: Tensor, tensors: Sequence[Tensor]) -> Tiles:
@@ -96,7 +98,8 @@ def kernels() -> ModuleType | None:
         from allmlp.ops import spline_kernels
     except ImportError:
         return None
-    return None if numba.config.DISABLE_JIT else spline_kernels
+    config: Any = numba.config
+    return None if config.DISABLE_JIT else spline_kernels
 
 
 def kernel(name: str) -> Callable[..., None]:
@@ -170,18 +173,21 @@ class SplineTiles(Tiles):
             check_inside(x, knots[:, k], knots[:, -k - 1])
         cells = knots.shape[1] - 1
         tails = outside == "zero"
-        scale, edges = torch.ones_like(knots[:, 0]), knots.new_empty(0, 0)
+        places = _array(knots)
         if polynomials is None:
-            width = (knots[:, -1] - knots[:, 0]) / cells
-            places, scale = torch.stack([knots[:, 0], width]), width**-order
+            first, last = places[:, 0], places[:, -1]
+            places = np.empty((2, len(first)), places.dtype)
+            places[0], places[1] = first, (last - first) / cells
+            scale = places[1] ** -order
             table, edges = _of_uniform_knots(k, order, x.dtype)
         else:
-            places = knots
-            table = _differentiated(polynomials, order)
-            table = table * (knots.diff(dim=1) ** -order)[..., None, None] if order else table
+            scale, edges = np.ones_like(places[:, 0]), places[:0, :0]
+            coefficients = _differentiated(polynomials, order)
+            if order:
+                coefficients = coefficients * (knots.diff(dim=1) ** -order)[..., None, None]
+            table = _array(coefficients.mT)
         self.x, self.tails = x, tails
-        self.arguments: list[Any] = [tuple(range(k + 1))]
-        self.arguments += [_array(t) for t in (places, table.mT, edges, scale)]
+        self.arguments: list[Any] = [tuple(range(k + 1)), places, table, edges, scale]
         self.arguments += [0, cells - 1] if tails else [k, cells - 1 - k]
         linear = outside == "linear"
         self.arguments.append((linear and order == 0, tails or order > int(linear), tails))
@@ -217,7 +223,8 @@ class SplineTiles(Tiles):
         few = max(LEAST // (8 * max(inputs, 1)), 1)
         # with functions before and after those that exist, every cell has k + 1
         missing = len(arguments[0]) - 1 if self.tails else 0
-        turned = self.x.new_zeros(inputs, size + 2 * missing, outputs_of(y, w))
+        make = self.x.new_zeros if missing or w is None else self.x.new_empty
+        turned = make(inputs, size + 2 * missing, outputs_of(y, w))
         held = turned[:, missing : missing + size]
         if w is None:
             assert y is not None
@@ -272,12 +279,13 @@ def outputs_of(y: Tensor | None, w: Tensor | None) -> int:
 
 
 @cache
-def _of_uniform_knots(k: int, order: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    # polynomials (1, 1, r, p) of every cell, slopes (2, r) at its ends
+def _of_uniform_knots(k: int, order: int, dtype: torch.dtype) -> tuple[Any, Any]:
+    # polynomials (1, 1, p, r) of every cell, slopes (2, r) at its ends
     taps = torch.tensor(uniform_matrix(k), dtype=torch.float64)
     edges = torch.stack([taps[:, 1], taps @ torch.arange(k + 1.0, dtype=taps.dtype)])
     edges = edges.masked_fill(edges.abs() < 1e-15, 0.0)
-    return _differentiated(taps, order)[None, None].to(dtype), edges.to(dtype)
+    table = _differentiated(taps, order).mT[None, None]
+    return _array(table.to(dtype)), _array(edges.to(dtype))
 
 
 def _differentiated(polynomials: Tensor, order: int) -> Tensor:
