@@ -18,6 +18,7 @@ from allmlp.ops import tiles as tiles_module
 from allmlp.ops.bspline import cell_polynomials, extend_knots
 from allmlp.ops.contraction import basis_linear
 from allmlp.ops.expansion import Expansion
+from allmlp.ops.threads import team
 from allmlp.ops.tiles import (
     FormulaTiles,
     SiluTiles,
@@ -195,16 +196,22 @@ def test_threads_and_tiles_change_nothing_beyond_rounding(monkeypatch: pytest.Mo
     x = torch.randn(1000, 70, requires_grad=True)
     weight = torch.randn(9, 8, 70, requires_grad=True)
     before = torch.get_num_threads()
-    results = []
+    results, teams = [], []
+    monkeypatch.setattr(contraction, "WORTH", 1)
+    monkeypatch.setattr(
+        contraction, "team", lambda work, parts: teams.append(parts) or team(work, parts)
+    )
     try:
-        for threads, rows in ((1, 1000), (2, 1000), (2, 1000), (2, 300)):
+        for threads, rows in ((1, 1000), (2, 1000), (2, 1000), (2, 200), (1, 300)):
             torch.set_num_threads(threads)
-            monkeypatch.setattr(contraction, "TILE", 1)
-            monkeypatch.setattr(contraction, "MIN_ROWS", rows)
+            monkeypatch.setattr(contraction, "TILE", rows * 8 * 70)
             y = basis_linear(x, weight, CUBIC, tensors)
             results.append((y, *torch.autograd.grad(y.square().sum(), (x, weight))))
+            with torch.inference_mode():
+                assert basis_linear(x, weight, CUBIC, tensors).equal(y)
     finally:
         torch.set_num_threads(before)
+    assert set(teams) == {2}
     for other in results[1:]:
         for ours, theirs in zip(results[0], other, strict=True):
             largest = theirs.abs().max().item()

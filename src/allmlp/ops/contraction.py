@@ -26,6 +26,7 @@ What torch's mechanisms each leave out decides the rest (torch 2.9 to 2.13):
 Axes: b batch, i inputs, o outputs, m functions per input.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -33,22 +34,29 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 from torch.utils.flop_counter import register_flop_formula
 
 from allmlp.errors import AllmlpError
 from allmlp.ops.autocast import autocast_dtype
 from allmlp.ops.expansion import Expansion
-from allmlp.ops.tiles import SplineTiles, outputs_of, prefers_local, tiles_of
+from allmlp.ops.threads import parts_of, team
+from allmlp.ops.tiles import SplineTiles, Tiles, outputs_of, prefers_local, tiles_of
 
 __all__ = ["at_least_float32", "basis_linear", "plain_needed"]
 
-# Numbers in a tile of the basis, 4 MB of float32: enough rows for products at full speed.
-TILE = 2**20
+# Numbers in a tile of the basis, 1 MB of float32: that it is still in a core's second cache when it
+# is multiplied is worth 4 to 8 % of a step.
+TILE = 2**18
+# On other devices, where every tile costs launches.
+FAR_TILE = 2**22
 # Below this many rows a product runs at a fraction of its speed.
 MIN_ROWS = 32
 # Every tile passes over the gradient of the weights once: with this many rows it hides behind the
 # product. A tile of as many rows as there are outputs is no larger than the weights.
 ENOUGH_ROWS = 256
+# Multiply-adds that are worth a core: 0.2 ms, where calling one takes 0.05.
+WORTH = 2**23
 SLOTS = ("s", "y", "w")
 
 Slots = Sequence[Tensor | None]  # s, y, w; the one that is wanted is None, and s where it is 1
@@ -120,6 +128,8 @@ def _contract(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -
         return _plain(form, x, slots, tensors)
     if torch.compiler.is_compiling():
         return _operator(x, *slots, tensors, form.expansion.text, *form[1:])
+    if not torch.is_grad_enabled() and not torch._C._are_functorch_transforms_active():
+        return _computed(form, x, slots, tensors)  # a Function costs as much as a small product
     return _Contract.apply(form, x, *slots, *tensors)
 
 
@@ -137,37 +147,90 @@ def _plain(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -> T
     return ((y @ w.flatten(1)).unflatten(1, shape) * basis).sum(1)
 
 
+def _computed(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -> Tensor:
+    counted = _get_current_dispatch_mode() is not None
+    if counted and prefers_local(form.expansion, x, slots[1], slots[2], form.size):
+        # an operator: torch's counter sees what it calls, not what runs in machine code
+        return _operator(x, *slots, tensors, form.expansion.text, *form[1:])
+    return _tiled(form, x, slots, tensors)
+
+
 def _tiled(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -> Tensor:
     s, y, w = slots
     tiles = tiles_of(form.expansion, form.order, x, tensors)
     if isinstance(tiles, SplineTiles) and prefers_local(form.expansion, x, y, w, form.size):
         return tiles.local(s, y, w, form.size)
-    result = _empty(form, x, y, w)
-    total = at_least_float32(result)  # bfloat16 sums stop growing after a few hundred terms
+    total = _empty(form, x, y, w)
+    dtype = total.dtype
+    if w is None:
+        total = at_least_float32(total)  # bfloat16 sums stop growing after a few hundred terms
+    outputs = outputs_of(y, w)
+    parts = _parts(form, x, outputs)
+    slices = parts_of(len(x), parts)
     numbers = max(form.size * x.shape[1], 1)
-    least = max(min(outputs_of(y, w), ENOUGH_ROWS), MIN_ROWS)
-    rows = max(min(max(TILE // numbers, least), x.shape[0]), 1)
-    buffer = x.new_empty(rows, form.size, x.shape[1])
-    for start in range(0, x.shape[0], rows):
-        tile = slice(start, start + rows)
-        basis = buffer[: x[tile].shape[0]]
-        if y is not None and w is not None:
-            same = w.dtype == buffer.dtype  # an operand that has to be made anew costs its pages
-            into = basis.flatten(1) if same else None
-            slopes = torch.mm(y[tile], w.flatten(1), out=into)
-            tiles.contract(result, tile, slopes.view(basis.shape))
+    tile = TILE if x.device.type == "cpu" else FAR_TILE
+    most = max(tile // numbers, min(outputs, ENOUGH_ROWS), MIN_ROWS)
+    length = slices[-1].stop - slices[-1].start  # the longest
+    rows = -(-length // max(-(-length // most), 1))  # tiles of about one size
+    # Each core makes and multiplies tiles of its own, and adds up in memory of its own. All of it
+    # from here: a worker's memory goes back to the system at once, and comes page by page.
+    buffers = x.new_empty(parts, rows, form.size, x.shape[1])
+    into = [
+        total if w is not None or not part else torch.empty_like(total) for part in range(parts)
+    ]
+    inference = torch.is_inference_mode_enabled()
+
+    def work(part: int) -> None:
+        with torch.inference_mode(inference), torch.no_grad():  # modes are a thread's own affair
+            _fill_and_multiply(tiles, slots, slices[part], buffers[part], into[part])
+
+    if parts == 1 or not team(work, parts):
+        _fill_and_multiply(tiles, slots, slice(0, len(x)), buffers[0], total)
+    elif w is None:
+        for other in into[1:]:
+            total += other
+    return total.to(dtype)
+
+
+def _parts(form: _Form, x: Tensor, outputs: int) -> int:
+    # modes, such as torch's counter, see the operations of their own thread alone
+    if x.device.type != "cpu" or type(x) is not Tensor or _get_current_dispatch_mode() is not None:
+        return 1
+    work = x.numel() * form.size * outputs
+    return max(min(torch.get_num_threads(), work // WORTH, len(x) // MIN_ROWS), 1)
+
+
+def _fill_and_multiply(
+    tiles: Tiles, slots: Slots, samples: slice, buffer: Tensor, into: Tensor
+) -> None:
+    """The samples' part of a product; `into` is all of s or y, or the whole gradient of w."""
+    s, y, w = slots
+    columns, sums = buffer.flatten(1), into.flatten(1)
+    weight = None if w is None else w.flatten(1)
+    rows = max(len(buffer), 1)
+    if w is None and samples.start == samples.stop:
+        sums.zero_()
+    for start in range(samples.start, samples.stop, rows):
+        tile = slice(start, min(start + rows, samples.stop))
+        basis, matrix = buffer[: tile.stop - start], columns[: tile.stop - start]
+        if y is not None and weight is not None:
+            # an operand that has to be made anew costs its pages
+            same = weight.dtype == buffer.dtype
+            made = torch.mm(y[tile], weight, out=matrix if same else None)
+            tiles.contract(into, tile, made.view(basis.shape))
             continue
         tiles.fill(basis, tile, s)
-        if w is None:
-            assert y is not None
-            into = total.flatten(1)
-            if y.dtype == total.dtype:
-                torch.addmm(into, y[tile].T, basis.flatten(1), out=into)  # addmm_ goes uncounted
-            else:
-                into.add_(y[tile].T @ basis.flatten(1).to(y.dtype))
+        if weight is not None:
+            torch.mm(matrix.to(weight.dtype), weight.T, out=into[tile])
+            continue
+        assert y is not None
+        if y.dtype != sums.dtype:
+            product = y[tile].T @ matrix.to(y.dtype)
+            sums.copy_(product) if start == samples.start else sums.add_(product)
+        elif start == samples.start:
+            torch.mm(y[tile].T, matrix, out=sums)
         else:
-            torch.mm(basis.flatten(1).to(w.dtype), w.flatten(1).T, out=result[tile])
-    return total.to(result.dtype) if w is None else result
+            torch.addmm(sums, y[tile].T, matrix, out=sums)  # addmm_ goes uncounted
 
 
 def _empty(form: _Form, x: Tensor, y: Tensor | None, w: Tensor | None) -> Tensor:
@@ -176,7 +239,7 @@ def _empty(form: _Form, x: Tensor, y: Tensor | None, w: Tensor | None) -> Tensor
     if w is not None:
         return w.new_empty(x.shape[0], w.shape[0])
     assert y is not None
-    return y.new_zeros(y.shape[1], form.size, x.shape[1])
+    return y.new_empty(y.shape[1], form.size, x.shape[1])
 
 
 def _gradients(
@@ -203,11 +266,7 @@ def _gradients(
 class _Contract(torch.autograd.Function):
     @staticmethod
     def forward(form: _Form, x: Tensor, *slots_and_tensors: Any) -> Tensor:
-        slots, tensors = slots_and_tensors[:3], slots_and_tensors[3:]
-        if prefers_local(form.expansion, x, slots[1], slots[2], form.size):
-            # an operator: torch's counter sees what it calls, not what runs in machine code
-            return _operator(x, *slots, tensors, form.expansion.text, *form[1:])
-        return _tiled(form, x, slots, tensors)
+        return _computed(form, x, slots_and_tensors[:3], slots_and_tensors[3:])
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -228,6 +287,10 @@ class _Contract(torch.autograd.Function):
             return _Contract.apply(form, *arguments)
 
         return _batched(contract, info.batch_size, in_dims[1:], arguments), 0
+
+
+# torch binds the arguments of a forward at every call, and reads its signature anew each time
+_Contract.forward.__signature__ = inspect.signature(_Contract.forward)  # type: ignore[attr-defined]
 
 
 @torch.library.custom_op("allmlp::contract", mutates_args=())
