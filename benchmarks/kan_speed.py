@@ -10,7 +10,8 @@ A step is forward and backward with the gradient of the input; times are [fastes
 rounds, in milliseconds. Contestants take turns; quote ratios. `held` is what autograd keeps between
 forward and backward, in MB (parameters and input not counted). k = 3, inputs in [-1, 1].
 
-Cells that the result has already, with the same threads, are kept: remove the file to start anew.
+Cells that the result has already, with the same number of threads, are kept: remove the file to
+start anew.
 """
 
 import argparse
@@ -146,6 +147,7 @@ def measure(
         "batch": batch,
         "grid": grid,
         "precision": precision,
+        "threads": torch.get_num_threads(),
         "load_1min": describe_machine()["load_1min"],
         "rounds": rounds,
         "held_MB": {name: contestant[2] for name, contestant in contestants.items()},
@@ -181,12 +183,12 @@ def main() -> None:
     result: dict[str, Any] = {"machine": describe_machine(), "peers": sorted(peers), "rows": []}
     if arguments.out.exists():
         before = json.loads(arguments.out.read_text())
-        if before["machine"]["threads"] == arguments.threads:
-            result["rows"] = before["rows"]
-            result["peers"] = sorted({*peers, *before["peers"]})
+        result["rows"] = before["rows"]
+        result["peers"] = sorted({*peers, *before["peers"]})
     for cell in (CELLS[number] for number in arguments.cells):
-        names = ("widths", "batch", "grid", "precision")
-        if any([row[name] for name in names] == list(cell) for row in result["rows"]):
+        names = ("widths", "batch", "grid", "precision", "threads")
+        key = [*cell, arguments.threads]
+        if any([row[name] for name in names] == key for row in result["rows"]):
             continue
         row = measure(cell, peers, arguments.rounds)
         print(json.dumps({key: row[key] for key in (*names, "forward_by_floor", "step_by_floor")}))
