@@ -6,6 +6,7 @@ import random
 import runpy
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -153,3 +154,56 @@ def test_a_study_survives_its_workers(tmp_path: Path) -> None:
     assert Counter(row["key"] for row in rows) == {trial.key: 1 for trial in TRIALS}
     assert {row["key"]: row["loss"] for row in rows} == {t.key: float(t.width) for t in TRIALS}
     json.dumps(rows)
+
+
+@pytest.mark.slow
+@pytest.mark.unhooked
+def test_a_study_in_postgresql_survives_its_workers(tmp_path: Path, postgres: Any) -> None:
+    board = runpy.run_path(str(CREW))["board"]
+    storage = postgres.database("killed")
+    assert run_crew(tmp_path, storage, size=3, kills=6, limit=300) == 6
+    rows = board(tmp_path, storage).rows()
+    assert Counter(row["key"] for row in rows) == {trial.key: 1 for trial in TRIALS}
+    assert len(read_lines(tmp_path / "begun.jsonl")) > len(TRIALS)
+
+
+@pytest.mark.unhooked
+def test_a_database_that_was_away_costs_no_training(tmp_path: Path, postgres: Any) -> None:
+    board = runpy.run_path(str(CREW))["board"]
+    (trial,) = trials = TRIALS[:1]
+    storage = postgres.database("away")
+    own = board(tmp_path, storage)
+    own.trials = trials
+    measured: list[str] = []
+    later = threading.Timer(1.0, postgres.start)
+
+    def measure(trial: Trial) -> dict[str, Any]:
+        measured.append(trial.key)
+        postgres.stop()
+        time.sleep(1.5)  # a heartbeat is lost
+        later.start()  # after the row is handed in
+        return {"loss": 1.0}
+
+    end = time.monotonic() + 60
+    try:
+        while own.take(measure) != "finished":
+            assert time.monotonic() < end
+            time.sleep(0.2)
+    finally:
+        later.join()
+    assert measured == [trial.key]
+    assert own.rows() == [{"key": trial.key, "loss": 1.0}]
+
+
+@pytest.mark.unhooked
+def test_a_database_that_stays_away_is_named(
+    tmp_path: Path, postgres: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = runpy.run_path(str(CREW))["board"](tmp_path, postgres.database("gone"))
+    monkeypatch.setattr("allmlp.scaling.study._PATIENCE", 0.5)
+    postgres.stop()
+    try:
+        with pytest.raises(AllmlpError, match=r"not answered for 0\.5 s; start its database"):
+            own.rows()
+    finally:
+        postgres.start()

@@ -1,28 +1,31 @@
 """Trials shared by machines that reach one database: an Optuna study (extra `sweep`).
 
 The study holds what every machine must know: who trains what, heartbeats, rows and errors. The runs
-stay where they were trained.
+stay where they were trained, and a copy of their rows with them: a database that is away for a
+while costs no training.
 """
 
 import random
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from hashlib import sha256
 from json import dumps
 from pathlib import Path
+from typing import TypeVar
 
 from allmlp.errors import AllmlpError
 from allmlp.scaling.board import Measure, Row, Turn, by_key
-from allmlp.scaling.ledger import hold
+from allmlp.scaling.ledger import append_line, hold, read_lines
 from allmlp.scaling.trial import Settings, Trial
 
 try:
     import optuna
     from optuna.trial import FrozenTrial, TrialState
     from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.pool import NullPool
 except ImportError as e:
     raise AllmlpError(
         "a sweep over several machines needs Optuna; pip install 'allmlp[sweep]', or leave the "
@@ -31,7 +34,11 @@ except ImportError as e:
 
 __all__ = ["StudyBoard"]
 
+T = TypeVar("T")
+
 _ATTEMPTS = 5
+# seconds for which a database may be away
+_PATIENCE = 60.0
 _DATABASE = (optuna.exceptions.StorageInternalError, SQLAlchemyError)
 
 
@@ -67,6 +74,7 @@ class StudyBoard:
     ):
         self.trials = trials
         self.retries = retries
+        self.measured = folder / "rows.jsonl"  # as of a `FolderBoard`: of this machine
         self.locks = folder / "locks"
         self.locks.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.ERROR)  # failures are in the table
@@ -84,6 +92,8 @@ class StudyBoard:
             self.study.optimize(lambda trial: self._train(trial, measure), 1, catch=(Exception,))
         except (optuna.exceptions.UpdateFinishedTrialError, *_DATABASE):
             return "busy"  # the trial was taken away meanwhile, or the database was busy
+        except UnboundLocalError:
+            return "busy"  # Optuna 5.0's answer to a database that goes while a trial is closed
         return "worked"
 
     def rows(self) -> list[Row]:
@@ -131,25 +141,50 @@ class StudyBoard:
         with hold(self.locks / trial.key) as held:
             if not held:  # by a worker of this machine that has stopped to show that it is alive
                 raise optuna.TrialPruned
-            try:
-                row = measure(trial)
-            except Exception as e:
-                claimed.set_user_attr("error", f"{type(e).__name__}: {e}")
-                raise
-            claimed.set_user_attr("row", row)
+            row = self._measured(trial)
+            if row is None:
+                try:
+                    row = measure(trial)
+                except Exception as e:
+                    error = f"{type(e).__name__}: {e}"
+                    _patiently(lambda: claimed.set_user_attr("error", error))
+                    raise
+                append_line(self.measured, {"key": trial.key, **row})
+            _patiently(lambda: claimed.set_user_attr("row", row))
             return float(row["loss"])
 
+    def _measured(self, trial: Trial) -> Row | None:
+        """What this machine has measured and could not hand in."""
+        for row in read_lines(self.measured):
+            if row.pop("key") == trial.key:
+                return row
+        return None
+
     def _all(self, *states: TrialState) -> list[FrozenTrial]:
-        found = self.study.get_trials(deepcopy=False, states=states or None)
+        found = _patiently(lambda: self.study.get_trials(deepcopy=False, states=states or None))
         return [trial for trial in found if "trial" in trial.user_attrs]
+
+
+class _Storage(optuna.storages.RDBStorage):
+    """Optuna's, of which one lost heartbeat does not end all later ones."""
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        """Show that the trial's worker is alive, if the database can hear it."""
+        with suppress(*_DATABASE):  # else Optuna's thread would end
+            super().record_heartbeat(trial_id)
 
 
 def _open(storage: str, name: str, heartbeat: int) -> optuna.Study:
     for attempt in range(_ATTEMPTS):
         try:
             with _heartbeats_are_meant():
-                opened = optuna.storages.RDBStorage(
-                    storage, heartbeat_interval=heartbeat, grace_period=3 * heartbeat
+                opened = _Storage(
+                    storage,
+                    # no connection outlives its query: none is left open at the end, and none is
+                    # dead after a restart of the database
+                    engine_kwargs={"poolclass": NullPool},
+                    heartbeat_interval=heartbeat,
+                    grace_period=3 * heartbeat,
                 )
             return optuna.create_study(
                 study_name=name,
@@ -167,6 +202,21 @@ def _open(storage: str, name: str, heartbeat: int) -> optuna.Study:
                 ) from e
         time.sleep(random.uniform(0.2, 0.6))
     raise AssertionError("unreachable")
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """Ask the database, again and again while it is away."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return ask()
+        except _DATABASE as e:
+            if time.monotonic() > end:
+                raise AllmlpError(
+                    f"the storage has not answered for {_PATIENCE:g} s; start its database and "
+                    "call the sweep again, nothing is lost"
+                ) from e
+        time.sleep(1.0)
 
 
 @contextmanager
