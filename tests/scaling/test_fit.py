@@ -11,7 +11,7 @@ from scipy.optimize import check_grad, minimize
 
 from allmlp.errors import AllmlpError
 from allmlp.scaling import fit_power_law, influence
-from allmlp.scaling.estimate import Runs
+from allmlp.scaling.estimate import STEEPEST, Runs
 from allmlp.scaling.forms import Broken, Form, Powers, Shifted
 
 Array = NDArray[np.float64]
@@ -273,6 +273,31 @@ def test_a_line_has_no_identified_exponents() -> None:
     law = fit_power_law(x, (1 + x**-0.3) * np.exp(0.05 * rng.standard_normal(30)), bootstrap=40)
     low, high = law.intervals()["alpha"]
     assert high - low > 0.3
+
+
+def test_an_exponent_that_only_the_smallest_size_shows_has_one_answer() -> None:
+    # what is missing at the smallest of three widths is gone at the next: any large alpha does
+    N, D = (a.ravel() for a in np.meshgrid([1e3, 8e3, 6.4e4], np.geomspace(1e3, 1e5, 8)))
+    noise = np.exp(0.02 * np.random.default_rng(7).standard_normal(len(N)))
+    loss = (0.1 + 20 * D**-0.5 + 0.3 * (N < 2e3)) * noise
+    law = fit_power_law((N, D), loss, bootstrap=20)
+    assert law.params["alpha"] == STEEPEST
+    assert law.params["beta"] == pytest.approx(0.5, abs=0.05)
+    assert any(note.startswith("alpha is not identified") for note in law.notes)
+    low, high = law.intervals()["alpha"]
+    assert low < STEEPEST <= high
+    other = fit_power_law((N * 1e6, D), loss, bootstrap=0)
+    assert other.params["alpha"] == STEEPEST
+    assert other.params["beta"] == pytest.approx(law.params["beta"], abs=1e-4)
+    # and no run moves it from there to where some optimizer gets tired
+    assert influence(law)[0].shift < 2
+
+
+def test_steep_laws_that_the_runs_show_stay_steep() -> None:
+    x = np.geomspace(1, 30, 12)
+    law = fit_power_law(x, 0.1 + 5 * x**-4.0, bootstrap=0)
+    assert law.params["alpha"] == pytest.approx(4, rel=1e-4)
+    assert any("alpha = 4 lies outside" in note for note in law.notes)
 
 
 @pytest.mark.slow

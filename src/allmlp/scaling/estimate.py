@@ -16,11 +16,15 @@ from scipy.optimize import minimize, minimize_scalar, nnls
 
 from allmlp.scaling.forms import Form
 
-__all__ = ["Estimate", "Runs", "akaike", "covariance", "estimate", "polish"]
+__all__ = ["STEEPEST", "Estimate", "Runs", "akaike", "covariance", "estimate", "polish", "refine"]
 
 Array = NDArray[np.float64]
 
 POLISHED = 5  # of the best starts
+# of exponents that the runs do not tell from larger ones: doubling x takes 7/8 of such a term
+STEEPEST = 3.0
+# of Akaike's criterion: a smaller difference prefers nothing
+INDIFFERENT = 2.0
 # of log L: closer than this, losses agree to their last digits
 ROUNDING = 1e-9
 
@@ -70,12 +74,14 @@ class Estimate:
         theta: (p,) as the form counts them.
         objective: there.
         starts: of the polishes.
+        shapes: s, how many of the parameters are those of shapes; they come last.
         rivals: other minima that starts led to, best first, with their objectives.
     """
 
     theta: Array
     objective: float
     starts: int
+    shapes: int
     rivals: tuple[tuple[float, Array], ...]
 
 
@@ -84,51 +90,87 @@ def estimate(form: Form, runs: Runs) -> Estimate:
     ends = sorted(
         (polish(form, runs, theta) for theta in _starts(form, runs)), key=lambda end: end[0]
     )
-    (objective, theta), rivals = ends[0], tuple(ends[1:])
+    rivals = tuple(_settle(form, runs, *end) for end in ends[1:])
     # once more from where the first one stopped: its picture of the curvature may have been stale
-    again, theta_again = polish(form, runs, theta)
-    if again < objective:
-        objective, theta = again, theta_again
-    return Estimate(theta, objective, len(ends), rivals)
+    objective, theta = refine(form, runs, ends[0][1])
+    return Estimate(theta, objective, len(ends), len(form.shapes), rivals)
 
 
-def polish(form: Form, runs: Runs, theta: Array) -> tuple[float, Array]:
-    """BFGS from a start; the objective and the parameters where it stopped, never worse ones."""
+def refine(form: Form, runs: Runs, theta: Array) -> tuple[float, Array]:
+    """A minimum from one start, and the same from any other along a valley without an end.
+
+    Where only the smallest x shows a term, a larger exponent with a larger amplitude does as well,
+    without end: optimizers stop somewhere in that valley. If `STEEPEST` is as good by Akaike's
+    criterion, that is the answer.
+    """
+    return _settle(form, runs, *polish(form, runs, theta))
+
+
+def polish(
+    form: Form, runs: Runs, theta: Array, free: NDArray[np.intp] | None = None
+) -> tuple[float, Array]:
+    """BFGS from a start; the objective and the parameters where it stopped, never worse ones.
+
+    Args:
+        form: of the law.
+        runs: that are fitted.
+        theta: (p,) the start.
+        free: which parameters may move; None is all.
+    """
     # the objective of log losses is tiny: in units of delta², tolerances mean what they say
     unit = min(runs.delta, 1e-2) ** 2
+    moving = np.arange(len(theta)) if free is None else free
+    place = theta.copy()
 
     def scaled(point: Array) -> tuple[float, Array]:
-        value, gradient = runs.objective(form, point)
-        return value / unit, gradient / unit
+        place[moving] = point
+        value, gradient = runs.objective(form, place)
+        return value / unit, gradient[moving] / unit
 
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         before, _ = runs.objective(form, theta)
-        end = minimize(scaled, theta, jac=True, method="BFGS", options={"gtol": 1e-9})
+        end = minimize(scaled, theta[moving], jac=True, method="BFGS", options={"gtol": 1e-9})
     after = float(end.fun) * unit
     if not math.isfinite(after) or after > before:
         return before, theta
-    return after, cast(Array, end.x)
+    place[moving] = end.x
+    return after, place
+
+
+def _settle(form: Form, runs: Runs, objective: float, theta: Array) -> tuple[float, Array]:
+    """The same minimum, or the one with exponents at `STEEPEST` if it is as good."""
+    steep = [len(form.amplitudes) + form.shapes.index(name) for name in form.exponents]
+    steep = [index for index in steep if theta[index] > STEEPEST]
+    if not steep:
+        return objective, theta
+    start = theta.copy()
+    start[steep] = STEEPEST
+    _, start = _with_amplitudes(form, runs, start[len(form.amplitudes) :])
+    free = np.setdiff1d(np.arange(len(theta)), steep)
+    held, theta_held = polish(form, runs, start, free)
+    if akaike(form, runs, held) - akaike(form, runs, objective) < INDIFFERENT:
+        return held, theta_held
+    return objective, theta
 
 
 def _starts(form: Form, runs: Runs) -> list[Array]:
     """The best points of the form's grid, with the amplitudes that fit them, in log units."""
-    shapes = form.starts(runs.x)
+    scored = [_with_amplitudes(form, runs, s) for s in form.starts(runs.x)]
+    scored.sort(key=lambda entry: entry[0])
+    return [theta for _, theta in scored[:POLISHED]]
+
+
+def _with_amplitudes(form: Form, runs: Runs, s: Array) -> tuple[float, Array]:
+    """Relative error and parameters, given those of the shapes."""
     weight = np.sqrt(runs.weights)
     relative = weight / np.exp(runs.y - runs.y.mean())
-    scored = []
-    for s in shapes:
-        logs, _ = form.log_shapes(s, runs.x)
-        shift = logs.max(axis=1, keepdims=True)  # shapes of any size, columns of size 1
-        amplitudes, error = nnls(np.exp(logs - shift).T * relative[:, None], weight)
-        scored.append((error, s, amplitudes, shift[:, 0]))
-    scored.sort(key=lambda entry: entry[0])
-    starts: list[Array] = []
-    for _, s, amplitudes, shift in scored[:POLISHED]:
-        # 0 has no logarithm; a hundredth of what there is can still shrink or grow
-        floor = max(1e-2 * amplitudes.max(), 1e-12)
-        logs = np.log(np.maximum(amplitudes, floor)) - shift + runs.y.mean()
-        starts.append(np.concatenate([logs, s]))
-    return starts
+    logs, _ = form.log_shapes(s, runs.x)
+    shift = logs.max(axis=1, keepdims=True)  # shapes of any size, columns of size 1
+    amplitudes, error = nnls(np.exp(logs - shift).T * relative[:, None], weight)
+    # 0 has no logarithm; a hundredth of what there is can still shrink or grow
+    floor = max(1e-2 * amplitudes.max(), 1e-12)
+    logs = np.log(np.maximum(amplitudes, floor)) - shift[:, 0] + runs.y.mean()
+    return error, np.concatenate([logs, s])
 
 
 def akaike(form: Form, runs: Runs, objective: float) -> float:

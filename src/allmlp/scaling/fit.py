@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allmlp.errors import AllmlpError, check_choice, check_integers
-from allmlp.scaling.estimate import Estimate, Runs, akaike, covariance, estimate, polish
+from allmlp.scaling.estimate import (
+    STEEPEST,
+    Estimate,
+    Runs,
+    akaike,
+    covariance,
+    estimate,
+    refine,
+)
 from allmlp.scaling.forms import EXPONENTS, Broken, Form, Powers, Shifted
 from allmlp.scaling.law import PowerLawFit
 from allmlp.scaling.resample import resample_residuals, resample_runs
@@ -94,8 +102,8 @@ def fit_power_law(
     predicted, _ = chosen.log_loss(found.theta, runs.x)
 
     def refit(drawn: Runs) -> Array:
-        """As above, from where the fit to all runs ended."""
-        ends = [(c, *polish(c, drawn, f.theta)) for c, f in results]
+        """As above, from where fits to all runs ended."""
+        ends = [(c, *refine(c, drawn, theta)) for c, f in results for theta in _equals(f)]
         form, _, theta = min(ends, key=lambda end: _score(end[0], drawn, end[2], end[1]))
         return np.array(list(_named(form, candidates[0], theta, centre).values()))
 
@@ -220,6 +228,18 @@ def _score(form: Form, runs: Runs, theta: Array, objective: float) -> float:
     return akaike(form, runs, objective)
 
 
+def _equals(found: Estimate) -> list[Array]:
+    """The parameters (p), and others that fit as well to 0.1 % and differ by more than 1 %."""
+    equals = [found.theta]
+    # of an exact fit, rounding errors are no other parameters
+    limit = found.objective * 1.001 if found.objective > 1e-15 else -math.inf
+    for objective, theta in found.rivals:
+        shapes = [(theta / other - 1)[-found.shapes :] for other in equals]
+        if objective <= limit and min(np.abs(d).max() for d in shapes) > 0.01:
+            equals.append(theta)
+    return equals
+
+
 def _named(chosen: Form, asked: Form, theta: Array, centre: Array) -> dict[str, float]:
     """Parameters in the order of the form that was asked for, E = 0 where it is missing."""
     params = chosen.to_user(theta, centre)
@@ -247,18 +267,21 @@ def _notes(
         value = found.theta[m + chosen.shapes.index(name)]
         if value <= 0:
             notes.append(f"{name} = {value:.3g}: the loss does not fall")
+        elif value == STEEPEST:
+            notes.append(
+                f"{name} is not identified: it is large, and {STEEPEST:g} does as well as any "
+                "larger one; the runs show that term at the smallest sizes alone"
+            )
         elif not EXPONENTS[0] < value < EXPONENTS[1]:
             notes.append(f"{name} = {value:.3g} lies outside {EXPONENTS[0]} … {EXPONENTS[1]}")
-    for objective, theta in found.rivals:
-        if objective > found.objective * 1.001 or math.isclose(found.objective, 0, abs_tol=1e-15):
-            break
-        if np.abs(theta / found.theta - 1)[m:].max() > 0.01:
-            notes.append(
-                "weakly identified: other parameters fit as well to 0.1 % ("
-                + ", ".join(f"{n} = {v:.3g}" for n, v in zip(chosen.shapes, theta[m:], strict=True))
-                + ")"
-            )
-            break
+    _, *rivals = _equals(found)
+    if rivals:
+        values = zip(chosen.shapes, rivals[0][m:], strict=True)
+        notes.append(
+            "weakly identified: other parameters fit as well to 0.1 % ("
+            + ", ".join(f"{name} = {value:.3g}" for name, value in values)
+            + ")"
+        )
     if dropped:
         notes.append(f"{len(dropped)} runs left out")
     return notes

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from allmlp.errors import AllmlpError
-from allmlp.scaling.estimate import Runs, polish
+from allmlp.scaling.estimate import Runs, refine
 from allmlp.scaling.law import PowerLawFit, form_of
 
 __all__ = ["Influence", "influence"]
@@ -82,7 +82,7 @@ def influence(law: PowerLawFit, groups: Sequence[Hashable] | None = None) -> lis
                 f"{len(others)} runs are left without group {label!r}, the law has {form.size} "
                 "parameters; make the groups smaller"
             )
-        _, rest = polish(form, runs.take(others), theta)
+        _, rest = refine(form, runs.take(others), theta)
         params = form.to_user(rest, centre)
         residual = np.abs(runs.y - form.log_loss(rest, runs.x)[0])
         unit = max(float(np.median(residual[others])), 1e-12)
