@@ -126,10 +126,20 @@ def test_a_sweep_from_nothing_to_a_table(
     assert f"1 trials in {out}" in shown.out
     assert "1 of 1 measured" in shown.err
     assert (out / "table.csv").read_text(encoding="utf-8").count("\n") == 2
-    command = shown.out.splitlines()[-1].removeprefix("fit with allmlp ").split()
+    assert f"page by  allmlp scale report {out}" in shown.out
+    command = shown.out.splitlines()[-2].removeprefix("fit with allmlp ").split()
     assert run(*command) == 1  # one run is no table; its columns are there
     assert "needs at least 6 different runs, got 1" in capsys.readouterr().err
     assert run("scale", "run", "digit") == 1
     assert "did you mean digits" in capsys.readouterr().err
     assert run("scale", "run", *small, "--samples", 5000, "--retries", 0, "--out", out) == 1
-    assert "1 trials failed 1 times, mlp-w4-d2-n5000-s0 among them" in capsys.readouterr().err
+    refused = (
+        "1 trials failed 1 times, mlp-w4-d2-n5000-s0 among them with AllmlpError: data.samples"
+    )
+    assert refused in capsys.readouterr().err
+    # errors that a storage holds are found there
+    shared = [*small, "--samples", 5000, "--retries", 0, "--out", tmp_path / "shared"]
+    assert run("scale", "run", *shared, "--storage", f"sqlite:///{tmp_path / 'study.db'}") == 1
+    error = capsys.readouterr().err
+    assert refused in error
+    assert "and the same --storage" in error

@@ -51,7 +51,19 @@ def test_the_learning_rate_falls_as_one_over_width() -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_whole_runs(name: str) -> None:
     own = PRESETS[name]
-    trials = make_trials(own.families, own.widths, own.depths, own.samples, own.seeds)
+    trials = own.trials()
+    assert len(trials) == len(set(trials))
+    cheap, deep, large = (
+        {t.seed for t in trials if (t.depth, t.samples) == size}
+        for size in (
+            (own.depths[0], own.samples[0]),
+            (own.depths[-1], own.samples[0]),
+            (own.depths[0], own.samples[-1]),
+        )
+    )
+    assert len(cheap) == own.seeds >= 3
+    if len(own.depths) > 1:
+        assert deep == large == {0}
     for trial in trials[:: len(trials) // 4]:
         config = resolve_config(own.settings.config(trial, str(Path("somewhere"))), {})
         assert config.run.seed == trial.seed

@@ -117,7 +117,7 @@ def run(
         widths: of each.
         depths: of each.
         samples: unique training images.
-        seeds: runs of each combination.
+        seeds: runs of each combination; the preset says which dear ones are run once.
         epochs: passes over the samples.
         batch_size: examples per step.
         jobs: processes.
@@ -129,27 +129,28 @@ def run(
     from dataclasses import replace
 
     from allmlp.errors import check_choice
-    from allmlp.scaling import make_trials, run_sweep
+    from allmlp.scaling import read_sweep, run_sweep
     from allmlp.scaling.presets import PRESETS
 
     check_choice("preset", preset, PRESETS)
     chosen = PRESETS[preset]
     given = {"source": source, "epochs": epochs, "batch_size": batch_size}
     changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-    settings = replace(chosen.settings, **changes)
-    trials = make_trials(
-        families or chosen.families,
-        widths or chosen.widths,
-        depths or chosen.depths,
-        samples or chosen.samples,
-        chosen.seeds if seeds is None else seeds,
+    lists = {"families": families, "widths": widths, "depths": depths, "samples": samples}
+    grid: dict[str, Any] = {k: None if v is None else tuple(v) for k, v in lists.items()}
+    grid["seeds"] = seeds
+    own = replace(
+        chosen,
+        settings=replace(chosen.settings, **changes),
+        **{k: v for k, v in grid.items() if v is not None},
     )
+    trials = own.trials()
     folder = out or Path("runs") / f"scale-{preset}"
     print(f"{len(trials)} trials in {folder}")
     rows = run_sweep(
         folder,
         trials,
-        settings,
+        own.settings,
         jobs=jobs,
         storage=storage,
         retries=retries,
@@ -157,14 +158,38 @@ def run(
     )
     keys = {trial.key for trial in trials}
     missing = sorted(keys - {row["key"] for row in rows})
+    page = f"allmlp scale report {folder}" + (" and the same --storage" if storage else "")
     if missing:
+        errors = read_sweep(folder, storage).failures.get(missing[0], ["no error is known"])
         raise AllmlpError(
-            f"{len(missing)} trials failed {retries + 1} times, {missing[0]} among them; see "
-            f"{folder / 'failures.jsonl'}"
+            f"{len(missing)} trials failed {retries + 1} times, {missing[0]} among them with "
+            f"{errors[-1]}; all are on the page of {page}"
         )
     columns = "--size parameters --samples seen"
     print(f"table    {folder / 'table.csv'}, {len(rows)} rows")
     print(f"fit with allmlp scale fit {folder / 'table.csv'} {columns} --out {folder}")
+    print(f"page by  {page}")
+
+
+@app.command
+def report(
+    folder: Path = Path("runs/scale-digits"),
+    *,
+    storage: str | None = None,
+    bootstrap: int = 200,
+) -> None:
+    """Write a sweep's page, report.html in its folder: runs, laws, influence, failures, time left.
+
+    A sweep that still runs has one, too: of the rows so far.
+
+    Args:
+        folder: of the sweep.
+        storage: as in `run`, for the rows of all machines.
+        bootstrap: resamples for the intervals.
+    """
+    from allmlp.report import write_scaling
+
+    print(write_scaling(folder, storage=storage, bootstrap=bootstrap))
 
 
 @app.command

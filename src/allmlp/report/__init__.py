@@ -18,6 +18,8 @@ from allmlp.report.page import render_page as render_page
 from allmlp.report.page import write_page as write_page
 from allmlp.report.run_page import run_page as run_page
 from allmlp.report.run_page import write_report as write_report
+from allmlp.report.scaling_page import scaling_page as scaling_page
+from allmlp.report.scaling_page import write_scaling as write_scaling
 
 __all__ = [
     "Cell",
@@ -35,7 +37,9 @@ __all__ = [
     "picture",
     "render_page",
     "run_page",
+    "scaling_page",
     "write_page",
     "write_report",
+    "write_scaling",
     "write_sweep",
 ]

@@ -14,6 +14,8 @@ from allmlp.scaling.holdout import hold_out as hold_out
 from allmlp.scaling.influence import Influence as Influence
 from allmlp.scaling.influence import influence as influence
 from allmlp.scaling.law import PowerLawFit as PowerLawFit
+from allmlp.scaling.sweep import SweepState as SweepState
+from allmlp.scaling.sweep import read_sweep as read_sweep
 from allmlp.scaling.sweep import run_sweep as run_sweep
 from allmlp.scaling.trial import Settings as Settings
 from allmlp.scaling.trial import Trial as Trial
@@ -26,6 +28,7 @@ __all__ = [
     "IsoflopMinimum",
     "PowerLawFit",
     "Settings",
+    "SweepState",
     "Trial",
     "fit_power_law",
     "hold_out",
@@ -34,5 +37,6 @@ __all__ = [
     "make_trials",
     "optimal_allocation",
     "pareto_frontier",
+    "read_sweep",
     "run_sweep",
 ]

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from allmlp.errors import AllmlpError
 from allmlp.scaling.values import Values
 
-__all__ = ["CAUTION", "IsoflopMinimum", "isoflop_minima", "pareto_frontier"]
+__all__ = ["CAUTION", "FEW", "IsoflopMinimum", "isoflop_minima", "pareto_frontier"]
 
 # arXiv:2603.22339: even without noise, by the grid's width, its centre, and alpha != beta
 CAUTION = "parabolas through budgets are biased, even without noise; fit form='chinchilla' as well"
+
+FEW = "fewer than five sizes"
 
 
 def pareto_frontier(compute: Values, loss: Values) -> NDArray[np.intp]:
@@ -94,7 +96,7 @@ def isoflop_minima(
 
 def _bottom(u: NDArray[np.float64], y: NDArray[np.float64], compute: float) -> IsoflopMinimum:
     if len(np.unique(u)) < 5:
-        return IsoflopMinimum(compute, len(u), np.nan, np.nan, "fewer than five sizes")
+        return IsoflopMinimum(compute, len(u), np.nan, np.nan, FEW)
     middle = u.mean()
     a, b, c = np.polyfit(u - middle, y, 2)
     if a <= 0:

@@ -24,6 +24,7 @@ from allmlp.scaling.trial import Settings, Trial
 try:
     import optuna
     from optuna.trial import FrozenTrial, TrialState
+    from sqlalchemy.engine import make_url
     from sqlalchemy.exc import SQLAlchemyError
     from sqlalchemy.pool import NullPool
 except ImportError as e:
@@ -197,8 +198,8 @@ def _open(storage: str, name: str, heartbeat: int) -> optuna.Study:
             if attempt == _ATTEMPTS - 1:
                 first = str(e).splitlines()[0] if str(e) else type(e).__name__
                 raise AllmlpError(
-                    f"the storage {storage} cannot be used ({first}); give sqlite:///FILE or "
-                    "postgresql+psycopg://USER@HOST/NAME"
+                    f"the storage {_shown(storage)} cannot be used ({first}); give "
+                    "sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
                 ) from e
         time.sleep(random.uniform(0.2, 0.6))
     raise AssertionError("unreachable")
@@ -217,6 +218,14 @@ def _patiently(ask: Callable[[], T]) -> T:
                     "call the sweep again, nothing is lost"
                 ) from e
         time.sleep(1.0)
+
+
+def _shown(storage: str) -> str:
+    """The URL without its password."""
+    try:
+        return make_url(storage).render_as_string(hide_password=True)
+    except SQLAlchemyError:
+        return "(no URL)"
 
 
 @contextmanager

@@ -11,14 +11,16 @@ locks/          who trains what
 import csv
 import io
 import json
+import math
 import multiprocessing
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from allmlp.errors import AllmlpError, check_integers
@@ -27,7 +29,7 @@ from allmlp.scaling.board import Board, FolderBoard, Row
 from allmlp.scaling.ledger import hold_on
 from allmlp.scaling.trial import Settings, Trial
 
-__all__ = ["Report", "open_sweep", "run_sweep"]
+__all__ = ["Report", "SweepState", "open_sweep", "read_sweep", "run_sweep"]
 
 # trials measured, trials in all, attempts that failed
 Report = Callable[[int, int, int], None]
@@ -75,9 +77,9 @@ def run_sweep(
     check_integers("a sweep", minimum=1, jobs=jobs)
     check_integers("a sweep", minimum=0, retries=retries)
     path = Path(folder)
-    trials, _ = open_sweep(path, trials, settings)
-    board = _board(path, storage, retries)
-    tell = partial(_tell, board, trials, report or (lambda *_: None))
+    all_trials, own = open_sweep(path, trials, settings)
+    board = _board(path, all_trials, own, storage, retries)
+    tell = partial(_tell, board, all_trials, report or (lambda *_: None))
     if jobs == 1:
         _work(path, storage, retries, tell=tell)
     else:
@@ -85,6 +87,81 @@ def run_sweep(
     rows = board.rows()
     _write_csv(path / "table.csv", rows)
     return rows
+
+
+@dataclass(frozen=True)
+class SweepState:
+    """How far a sweep has come.
+
+    Attributes:
+        trials: of the folder.
+        settings: of all of them.
+        rows: measured so far, those of these trials.
+        failures: errors of attempts, by the key of their trial.
+    """
+
+    trials: tuple[Trial, ...]
+    settings: Settings
+    rows: tuple[Row, ...]
+    failures: dict[str, list[str]]
+
+    @property
+    def missing(self) -> tuple[Trial, ...]:
+        """Trials without a row: not begun, at work, or given up."""
+        done = {row["key"] for row in self.rows}
+        return tuple(trial for trial in self.trials if trial.key not in done)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time of one worker for what is missing, by the trials measured; None without any.
+
+        A missing trial takes as long as the nearest measured one of its family (of all, if there
+        is none): in proportion to width x depth x samples where those are more, and no less where
+        they are fewer.
+        """
+        if not self.rows:
+            return None
+        return math.fsum(_guess(trial, self.rows) for trial in self.missing)
+
+
+def _guess(trial: Trial, rows: Sequence[Row]) -> float:
+    own = [row for row in rows if row["family"] == trial.family] or rows
+
+    def work(width: int, depth: int, samples: int) -> float:
+        return float(width * depth * samples)
+
+    target = work(trial.width, trial.depth, trial.samples)
+
+    def ratio(row: Row) -> float:
+        return target / work(row["width"], row["depth"], row["samples"])
+
+    nearest = min(abs(math.log(ratio(row))) for row in own)
+    like = [row for row in own if abs(math.log(ratio(row))) <= nearest + 1e-9]
+    return fmean(row["seconds"] * max(1.0, ratio(row)) for row in like)
+
+
+def read_sweep(folder: str | Path, storage: str | None = None) -> SweepState:
+    """What a sweep's folder, or its storage, holds now; nothing is trained or queued.
+
+    Args:
+        folder: of the sweep.
+        storage: as in `run_sweep`, for rows and errors of all machines.
+
+    Raises:
+        AllmlpError: no sweep there, a damaged file, or a storage that cannot be reached.
+    """
+    path = Path(folder)
+    if not (path / "sweep.json").is_file():
+        raise AllmlpError(f"{path} holds no sweep; begin one with allmlp scale run --out {path}")
+    trials, settings = _read(path / "sweep.json")
+    board = _board(path, trials, settings, storage, 0)
+    keys = {trial.key for trial in trials}
+    return SweepState(
+        tuple(trials),
+        settings,
+        tuple(row for row in board.rows() if row["key"] in keys),
+        {key: errors for key, errors in board.failures().items() if key in keys},
+    )
 
 
 def open_sweep(
@@ -134,8 +211,9 @@ def _difference(old: Settings, new: Settings) -> str:
     return ", ".join(f"{k} {theirs[k]}, not {ours[k]}" for k in ours if ours[k] != theirs[k])
 
 
-def _board(folder: Path, storage: str | None, retries: int) -> Board:
-    trials, settings = open_sweep(folder)
+def _board(
+    folder: Path, trials: Sequence[Trial], settings: Settings, storage: str | None, retries: int
+) -> Board:
     if storage is None:
         return FolderBoard(folder, trials, retries=retries)
     from allmlp.scaling.study import StudyBoard
@@ -158,8 +236,8 @@ def _work(
         import torch
 
         torch.set_num_threads(threads)
-    _, settings = open_sweep(folder)
-    board = _board(folder, storage, retries)
+    trials, settings = open_sweep(folder)
+    board = _board(folder, trials, settings, storage, retries)
     while (turn := board.take(partial(measure, settings=settings, folder=folder))) != "finished":
         if tell is not None:
             tell()
