@@ -207,3 +207,15 @@ def test_a_database_that_stays_away_is_named(
             own.rows()
     finally:
         postgres.start()
+
+
+@pytest.mark.unhooked
+def test_a_storage_that_cannot_be_reached_is_named_without_its_password(tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    board = runpy.run_path(str(CREW))["board"]
+    with pytest.raises(
+        AllmlpError, match=r"storage postgresql\+psycopg://me:\*\*\*@.* give sqlite"
+    ):
+        board(tmp_path, "postgresql+psycopg://me:secret@127.0.0.1:1/none")
+    with pytest.raises(AllmlpError, match=r"storage \(no URL\) cannot be used"):
+        board(tmp_path, "secret")

@@ -163,3 +163,40 @@ def test_dead_workers_are_replaced_and_dying_ones_are_named(
     (tmp_path / "broken" / "torch.py").write_text("import os; os._exit(9)")
     with pytest.raises(AllmlpError, match="5 workers died in a row .the last with code 9"):
         run_sweep(tmp_path / "b", trials, QUICK, jobs=2)
+
+
+@pytest.mark.slow
+@pytest.mark.unhooked
+def test_machines_without_a_common_folder_share_a_table(tmp_path: Path, postgres: Any) -> None:
+    """Two folders, one PostgreSQL; one worker is killed while it trains and never comes back."""
+    command = [sys.executable, "-m", "allmlp", "scale", "run", "digits", "--families", "mlp"]
+    command += ["--widths", "8", "--widths", "16", "--samples", "320", "--seeds", "2"]
+    command += ["--epochs", "40", "--storage", postgres.database("machines")]
+    with (tmp_path / "output").open("w") as output:
+        first = subprocess.Popen([*command, "--out", "a"], cwd=tmp_path, stderr=output)
+        end = time.monotonic() + 120
+        while not list(tmp_path.glob("a/trials/*/last.ckpt")):
+            assert time.monotonic() < end, (tmp_path / "output").read_text()
+            time.sleep(0.05)
+        first.kill()
+        first.wait()
+    taken = {path.parent.name for path in tmp_path.glob("a/trials/*/last.ckpt")}
+    # its trial is given away after 90 s without a heartbeat
+    for folder in ("b", "a"):
+        ended = subprocess.run(
+            [*command, "--out", folder],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=500,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stderr
+    with (tmp_path / "b" / "table.csv").open(encoding="utf-8") as file:
+        keys = [row["key"] for row in csv.DictReader(file)]
+    assert keys == sorted(set(keys))
+    assert len(keys) == 4
+    assert taken <= set(keys)
+    assert (tmp_path / "a" / "table.csv").read_text() == (tmp_path / "b" / "table.csv").read_text()
+    # the second call in the first folder found everything done
+    assert {row["key"] for row in read_lines(tmp_path / "b" / "rows.jsonl")} >= taken
