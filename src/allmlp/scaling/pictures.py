@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from allmlp.errors import AllmlpError
@@ -185,6 +185,9 @@ def _draw_reducible(axes: Axes, law: PowerLawFit, x: Array) -> None:
 
 def plain_ticks(axis: Axis) -> None:
     """Losses as people write them: 0.2, 0.5, 1, not 2 x 10^-1."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = axis.get_view_interval()
+    # of a narrow range, powers of ten and their parts would mark nothing
+    locator = LogLocator(subs=(1, 2, 5)) if high > 5 * low else MaxNLocator(6)
+    axis.set_major_locator(locator)
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
