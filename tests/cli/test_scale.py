@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from allmlp.cli import main
+from allmlp.cli.scale import _duration
 
 
 @pytest.fixture
@@ -108,6 +109,10 @@ def test_no_file_and_no_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "no rows" in capsys.readouterr().err
     assert run("scale", "plan", tmp_path / "none.json", "--compute", "1") == 1
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_the_time_that_is_left_is_told_in_units_of_people() -> None:
+    assert [_duration(s) for s in (3.4, 119.0, 150.0, 9e3)] == ["3 s", "119 s", "2.5 min", "2.5 h"]
 
 
 @pytest.mark.unhooked

@@ -250,10 +250,18 @@ def _reporter() -> "Report":
             line += f", {failed} failed attempts"
         if first < done < total:
             left = (time.monotonic() - began) / (done - first) * (total - done)
-            line += f", about {left:.0f} s left"
+            line += f", about {_duration(left)} left"
         print(line, file=sys.stderr)
 
     return report
+
+
+def _duration(seconds: float) -> str:
+    """Seconds, minutes or hours, whatever a person would say."""
+    for unit, name in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.1f} {name}"
+    return f"{seconds:.0f} s"
 
 
 def _draw(law: "PowerLawFit", folder: Path, labels: tuple[str, ...], flops: float) -> str:
