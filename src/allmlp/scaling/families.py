@@ -63,7 +63,7 @@ FAMILIES: dict[str, SweepFamily] = {
     "mlp": SweepFamily("mlp", _plain, 1e-2),
     "scaling_mlp": SweepFamily("scaling_mlp_b6_w256", _scaling_mlp, 1e-2),
     "mixer_digits": SweepFamily("mixer_digits", _mixer, 4e-3),
-    "mixer": SweepFamily("mixer_nano", _mixer, 3e-3),
+    "mixer": SweepFamily("mixer_nano", _mixer, 8e-3),
     "kan": SweepFamily("kan", _kan, 1e-3),
 }
 

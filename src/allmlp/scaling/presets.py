@@ -41,8 +41,8 @@ class Preset:
         ]
 
 
-# hours of one core, as measured: the smallest sizes at which a family still learns, for there alone
-# the size is what limits it; docs/scaling.md says how long they took
+# widths at which size still limits a family: beyond, its exponent would be a guess. MNIST and CIFAR
+# are hours on one core, reckoned from single runs
 PRESETS: dict[str, Preset] = {
     "digits": Preset(
         families=("mlp", "scaling_mlp", "mixer_digits", "kan"),
