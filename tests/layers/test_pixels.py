@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from allmlp.errors import AllmlpError
-from allmlp.layers.pixels import Pixels, refuse_resize
+from allmlp.layers.pixels import Pixels
 
 
 def test_pixels_stand_in_channel_row_column_order() -> None:
@@ -15,8 +15,3 @@ def test_pixels_stand_in_channel_row_column_order() -> None:
 def test_another_shape_names_the_way_out(shape: tuple[int, ...]) -> None:
     with pytest.raises(AllmlpError, match=r"this MLP was built for images of shape \(3, 4, 5\)"):
         Pixels("MLP", in_chans=3, img_size=(4, 5))(torch.zeros(shape))
-
-
-def test_resizing_is_refused_with_a_remedy() -> None:
-    with pytest.raises(AllmlpError, match=r"4x5 pixels and no rule for others; scale the images"):
-        refuse_resize("KAN", (4, 5))

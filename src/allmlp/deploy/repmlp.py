@@ -7,6 +7,7 @@ Axes: d width, m hidden width, s share-sets, n places.
 
 import copy
 from dataclasses import replace
+from typing import Literal
 
 import torch
 from jaxtyping import Float64
@@ -109,7 +110,9 @@ def _named(name: str, merged: Merged) -> dict[str, Tensor]:
     return {f"{name}.weight": merged[0], f"{name}.bias": merged[1]}
 
 
-def _rebuilt(model: RepMLPNet, form: str, state: dict[str, Tensor]) -> RepMLPNet:
+def _rebuilt(
+    model: RepMLPNet, form: Literal["injected", "deploy"], state: dict[str, Tensor]
+) -> RepMLPNet:
     """A model of another form with these tensors, on the first one's device and in its dtype."""
     with torch.device("meta"):  # draws nothing
         rebuilt = RepMLPNet(replace(model.config, form=form))

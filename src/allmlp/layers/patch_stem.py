@@ -12,7 +12,20 @@ from torch import Tensor, nn
 from allmlp.errors import AllmlpError, check_integers
 from allmlp.layers.patch_embed import patch_embed
 
-__all__ = ["PatchStem", "check_patches"]
+__all__ = ["PatchStem", "check_channels", "check_patches"]
+
+
+def check_channels(owner: str, images: Float[Tensor, "b c h w"], in_chans: int) -> None:
+    """Require images of the channels that a model was built for.
+
+    Raises:
+        AllmlpError: they have others.
+    """
+    if (channels := images.shape[1]) != in_chans:
+        raise AllmlpError(
+            f"{owner} was built for {in_chans} image channels but got {channels}; build it with "
+            f"in_chans={channels}"
+        )
 
 
 def check_patches(owner: str, img_size: tuple[int, int], patch_size: int) -> None:
@@ -76,12 +89,8 @@ class PatchStem(nn.Module):
         return rearrange(self.proj(images), "b d h w -> b (h w) d").contiguous()
 
     def _check(self, images: Tensor) -> None:
-        channels, height, width = images.shape[1:]
-        if channels != self.in_chans:
-            raise AllmlpError(
-                f"this model was built for {self.in_chans} image channels but got "
-                f"{channels}; build it with in_chans={channels}"
-            )
+        check_channels("this model", images, self.in_chans)
+        height, width = images.shape[2:]
         if (height, width) != self.img_size:
             raise AllmlpError(
                 f"this model was built for {self.grid[0] * self.grid[1]} tokens (img_size="

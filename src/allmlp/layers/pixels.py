@@ -3,14 +3,12 @@
 Axes: b batch, c channels, h w pixels.
 """
 
-from typing import NoReturn
-
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError
 
-__all__ = ["Pixels", "refuse_resize"]
+__all__ = ["Pixels"]
 
 
 class Pixels(nn.Module):
@@ -49,16 +47,3 @@ class Pixels(nn.Module):
 
     def extra_repr(self) -> str:
         return f"shape={self.shape}"
-
-
-def refuse_resize(owner: str, img_size: tuple[int, int]) -> NoReturn:
-    """Say that weights per pixel go with no other image size.
-
-    Raises:
-        AllmlpError: always.
-    """
-    height, width = img_size
-    raise AllmlpError(
-        f"a {owner} has weights for each of its {height}x{width} pixels and no rule for others; "
-        "scale the images with data.img_size, or train anew"
-    )

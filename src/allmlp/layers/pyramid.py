@@ -3,22 +3,21 @@
 Axes: b batch, h w rows and columns of a map, d width.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from allmlp.layers.drop_path import drop_path_rates
 from allmlp.layers.recompute import recompute
 
-__all__ = ["Stage", "show_places", "stage_info", "stage_rates"]
+__all__ = ["Stage", "make_stages", "stage_info", "stage_rates"]
 
 
 class Stage(nn.Module):
-    """Down-sampling, then blocks of equal shape. `layers.run_blocks` takes stages as its blocks.
+    """Down-sampling, then blocks of equal shape.
 
     Args:
         down: from the stage before; `nn.Identity` in the first.
@@ -53,6 +52,30 @@ def stage_rates(rate: float, depths: Sequence[int]) -> list[list[float]]:
     return [rates[end - depth : end] for depth, end in zip(depths, ends, strict=True)]
 
 
+def make_stages(
+    depths: Sequence[int],
+    drop_path_rate: float,
+    *,
+    down: Callable[[int], nn.Module],
+    block: Callable[[int, int, float], nn.Module],
+) -> nn.ModuleList:
+    """All stages of a pyramid, finest first.
+
+    Args:
+        depths: blocks of each stage.
+        drop_path_rate: of the last block.
+        down: from the number of a stage to its down-sampling; the first one has none.
+        block: from the numbers of a stage and of a block in it, and the block's rate.
+    """
+    return nn.ModuleList(
+        Stage(
+            down(i) if i else nn.Identity(),
+            [block(i, j, rate) for j, rate in enumerate(rates)],
+        )
+        for i, rates in enumerate(stage_rates(drop_path_rate, depths))
+    )
+
+
 def stage_info(widths: Sequence[int], stride: int) -> list[dict[str, Any]]:
     """`VisionModel.feature_info` of maps that leave `stages.I`, each half as fine as the last.
 
@@ -64,10 +87,3 @@ def stage_info(widths: Sequence[int], stride: int) -> list[dict[str, Any]]:
         {"num_chs": width, "reduction": stride << i, "module": f"stages.{i}"}
         for i, width in enumerate(widths)
     ]
-
-
-def show_places(x: Float[Tensor, "b h w d"], output_fmt: str) -> Tensor:
-    """What `layers.run_blocks_keeping` shows of maps whose channels come last."""
-    if output_fmt == "NLC":
-        return rearrange(x, "b h w d -> b (h w) d")
-    return rearrange(x, "b h w d -> b d h w")

@@ -1,14 +1,15 @@
 """Recompute a part of a network in the backward pass instead of keeping what it computed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-__all__ = ["recompute"]
+__all__ = ["recompute", "steps"]
 
 
 def recompute(module: nn.Module, x: Tensor) -> Tensor:
@@ -28,6 +29,16 @@ def recompute(module: nn.Module, x: Tensor) -> Tensor:
         return nullcontext(), _without_counting(module)
 
     return checkpoint(module, x, use_reentrant=False, context_fn=contexts)
+
+
+def steps(blocks: Iterable[nn.Module], *, recomputed: bool) -> list[Callable[[Tensor], Tensor]]:
+    """Blocks as they run, one after the other.
+
+    Args:
+        blocks: each maps one tensor to one tensor.
+        recomputed: run each by `recompute`.
+    """
+    return [partial(recompute, block) for block in blocks] if recomputed else list(blocks)
 
 
 @contextmanager

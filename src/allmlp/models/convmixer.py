@@ -7,22 +7,23 @@ DIFF: images that the patches do not tile are refused (the reference drops the r
 Axes: b batch, c image channels, h w pixels or patches, d width, k classes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
-from allmlp.layers.block_stack import run_blocks, run_blocks_keeping, show_map
+from allmlp.errors import check_choice, check_integers, check_rates
 from allmlp.layers.drop_path import DropPath, drop_path_rates
 from allmlp.layers.head import make_head
+from allmlp.layers.layout import show_map
 from allmlp.layers.norm import MAP_NORMS, map_norm_factory
 from allmlp.layers.patch_embed import STEMS, patch_embed
-from allmlp.layers.patch_stem import check_patches
+from allmlp.layers.patch_stem import check_channels, check_patches
+from allmlp.layers.pool import MeanPool
 from allmlp.layers.residual import RESIDUALS, check_residual
-from allmlp.models.contract import VisionModel
+from allmlp.models.isotropic import Isotropic
 
 __all__ = ["VARIANTS", "ConvMixer", "ConvMixerBlock", "ConvMixerConfig"]
 
@@ -111,13 +112,8 @@ class ConvMixerStem(nn.Module):
         self.norm = norm(width)
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d y x"]:
-        channels, height, width = images.shape[1:]
-        if channels != self.in_chans:
-            raise AllmlpError(
-                f"this ConvMixer was built for {self.in_chans} image channels but got "
-                f"{channels}; build it with in_chans={channels}"
-            )
-        check_patches("ConvMixer", (height, width), self.patch_size)
+        check_channels("this ConvMixer", images, self.in_chans)
+        check_patches("ConvMixer", (images.shape[2], images.shape[3]), self.patch_size)
         return self.norm(self.activation(self.conv(images)))
 
 
@@ -169,7 +165,7 @@ class ConvMixerBlock(nn.Module):
         return self.pointwise_norm(self.activation(self.pointwise(x)))
 
 
-class ConvMixer(VisionModel):
+class ConvMixer(Isotropic):
     """Patches, `depth` blocks, mean over places, linear head. Fresh weights are torch's.
 
     Args:
@@ -187,11 +183,12 @@ class ConvMixer(VisionModel):
         torch.Size([5, 10])
     """
 
+    NAME = "ConvMixer"
+
+    config: ConvMixerConfig
+
     def __init__(self, config: ConvMixerConfig):
-        super().__init__()
-        self.config = config
-        self.num_features = config.width
-        self.grad_checkpointing = False
+        super().__init__(config)
         norm = map_norm_factory(config.norm, eps=config.norm_eps)
         self.stem = ConvMixerStem(
             in_chans=config.in_chans,
@@ -212,107 +209,15 @@ class ConvMixer(VisionModel):
             )
             for rate in drop_path_rates(config.drop_path_rate, config.depth)
         )
-        self.head = make_head(config.width, config.num_classes)
-        self.feature_info = [
-            {"num_chs": config.width, "reduction": config.patch_size, "module": f"blocks.{i}"}
-            for i in range(config.depth)
-        ]
+        self.norm = nn.Identity()  # every block ends in its own
+        self.pool = MeanPool(2, 3)
+        self.head = self._make_head()
 
-    def forward_features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d y x"]:
-        """The map before pooling; its last layer is a batch norm already."""
-        return run_blocks(self.blocks, self.stem(images), recompute=self.grad_checkpointing)
+    def _make_head(self) -> nn.Module:
+        return make_head(self.num_features, self.config.num_classes)
 
-    def forward_head(
-        self, x: Float[Tensor, "b d y x"], pre_logits: bool = False
-    ) -> Float[Tensor, "b k"]:
-        """Mean over places, then the head unless `pre_logits`."""
-        x = x.mean(dim=(2, 3))
-        return x if pre_logits else self.head(x)
-
-    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
-        return self.forward_head(self.forward_features(images))
-
-    def forward_intermediates(
-        self,
-        images: Float[Tensor, "b c h w"],
-        indices: int | Sequence[int] | None = None,
-        norm: bool = False,
-        output_fmt: Literal["NCHW", "NLC"] = "NCHW",
-        intermediates_only: bool = False,
-    ) -> tuple[Tensor, list[Tensor]] | list[Tensor]:
-        """The output of chosen blocks, and of `forward_features`.
-
-        Args:
-            images: a batch.
-            indices: block numbers (negative ones count from the end), the last n blocks for an
-                integer n, or all for None.
-            norm: without effect, every block ends in its own norm.
-            output_fmt: maps (b, d, h/p, w/p) or tokens (b, n, d).
-            intermediates_only: return the list alone and skip the blocks after the last one asked.
-
-        Returns:
-            `(final map, intermediates)`, or the intermediates alone.
-
-        Raises:
-            AllmlpError: a block number that does not exist, or an unknown format.
-        """
-        return run_blocks_keeping(
-            self.blocks,
-            self.stem(images),
-            indices,
-            show=show_map,
-            output_fmt=output_fmt,
-            intermediates_only=intermediates_only,
-            recompute=self.grad_checkpointing,
-        )
-
-    def get_classifier(self) -> nn.Module:
-        """The head: `nn.Linear`, or `nn.Identity` without classes."""
-        return self.head
-
-    def reset_classifier(self, num_classes: int) -> None:
-        """Put in a fresh head for `num_classes` classes; 0 removes it, and it can come back.
-
-        Raises:
-            AllmlpError: `num_classes` is negative.
-        """
-        self.config = replace(self.config, num_classes=num_classes)
-        self.head = make_head(self.config.width, num_classes).to(next(self.parameters()))
-
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Recompute the blocks in the backward pass: less memory, a third more time."""
-        self.grad_checkpointing = enable
-
-    @staticmethod
-    def resize_config(
-        config: ConvMixerConfig, img_size: tuple[int, int], method: str | None
-    ) -> ConvMixerConfig:
-        """The config for another image size; the weights stay as they are.
-
-        At the border the kernels see other shares of zeros: after a large change, fine-tune.
-
-        Raises:
-            AllmlpError: the patches do not tile the image, or a method is named.
-        """
-        if method is not None:
-            raise AllmlpError(
-                f"a ConvMixer's weights fit images of any size, got resize={method!r}; leave it out"
-            )
-        return replace(config, img_size=img_size)
-
-    def resize_state(
-        self, state: Mapping[str, Tensor], old_config: ConvMixerConfig, method: str | None
-    ) -> dict[str, Tensor]:
-        """The same weights: none depends on the image size."""
-        return dict(state)
-
-    def no_weight_decay(self) -> set[str]:
-        """Parameters exempt from decay beyond biases and norms: none."""
-        return set()
-
-    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Patterns, in timm's form, that sort parameters into stem and blocks."""
-        return {"stem": r"^stem", "blocks": [(r"^blocks\.(\d+)", None)]}
+    def _show(self, x: Float[Tensor, "b d y x"], output_fmt: str) -> Tensor:
+        return show_map(x, output_fmt)
 
 
 VARIANTS = {

@@ -10,9 +10,8 @@ Axes: b batch, c image channels, h w rows and columns, d width, m heads, r rank,
 batch, n places of a group, k classes.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from einops import rearrange
@@ -21,12 +20,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
-from allmlp.layers.block_stack import run_blocks, run_blocks_keeping
 from allmlp.layers.drop_path import DropPath
 from allmlp.layers.head import make_zero_head, zero_head_
+from allmlp.layers.layout import show_places
 from allmlp.layers.mlp import Mlp
-from allmlp.layers.pyramid import Stage, show_places, stage_info, stage_rates
-from allmlp.models.contract import VisionModel
+from allmlp.layers.pool import MeanPool
+from allmlp.layers.pyramid import make_stages
+from allmlp.models.pyramid import PATCH, Pyramid
 
 __all__ = [
     "GROUPINGS",
@@ -39,7 +39,6 @@ __all__ = [
     "SpatialChannelMix",
 ]
 
-PATCH = 4  # pixels a side
 MLP_RATIO = 4
 
 # group (i, j), place (y, x) within it: neighbours share a group, or places a fixed distance apart
@@ -270,7 +269,7 @@ class CSMixerBlock(nn.Module):
         return x + self.drop_path(self.channel_mlp(self.channel_norm(x)))
 
 
-class CSMixer(VisionModel):
+class CSMixer(Pyramid):
     """A pyramid of stages at strides 4, 8, 16 and 32, LayerNorm, mean over places, linear head.
 
     In a stage, blocks take local and global groups by turns, local ones first.
@@ -291,25 +290,25 @@ class CSMixer(VisionModel):
         torch.Size([1, 5])
     """
 
+    NAME = "CS-Mixer"
+
+    config: CSMixerConfig
+
     def __init__(self, config: CSMixerConfig):
-        super().__init__()
-        self.config = config
-        self.num_features = config.widths[-1]
-        rates = stage_rates(config.drop_path_rate, config.depths)
+        super().__init__(config)
         self.stem = CrossScaleStem(in_chans=config.in_chans, width=config.width)
-        self.stages = nn.ModuleList(
-            Stage(
-                CrossScaleMerge(width // 2) if i else nn.Identity(),
-                [self._block(i, j, rate) for j, rate in enumerate(rates[i])],
-            )
-            for i, width in enumerate(config.widths)
+        self.stages = make_stages(
+            config.depths,
+            config.drop_path_rate,
+            down=lambda i: CrossScaleMerge(config.widths[i - 1]),
+            block=self._make_block,
         )
         self.norm = nn.LayerNorm(config.widths[-1])
-        self.head = make_zero_head(config.widths[-1], config.num_classes)
-        self.feature_info = stage_info(config.widths, PATCH)
+        self.pool = MeanPool(1, 2)
+        self.head = self._make_head()
         self.init_weights()
 
-    def _block(self, stage: int, number: int, drop_path_rate: float) -> CSMixerBlock:
+    def _make_block(self, stage: int, number: int, drop_path_rate: float) -> CSMixerBlock:
         c, width = self.config, self.config.widths[stage]
         return CSMixerBlock(
             width=width,
@@ -340,97 +339,16 @@ class CSMixer(VisionModel):
                 module.reset_parameters()
         zero_head_(self.head)
 
-    def _embed(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b y x d"]:
-        channels, height, width = images.shape[1:]
-        if channels != self.config.in_chans:
-            raise AllmlpError(
-                f"this CS-Mixer was built for {self.config.in_chans} image channels but got "
-                f"{channels}; build it with in_chans={channels}"
-            )
-        self.config.check_image((height, width))
-        return self.stem(images)
-
-    def forward_features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b y x d"]:
-        """The last map after its LayerNorm, channels last, before pooling."""
-        return self.norm(run_blocks(self.stages, self._embed(images)))
-
-    def forward_head(
-        self, x: Float[Tensor, "b y x d"], pre_logits: bool = False
-    ) -> Float[Tensor, "b k"]:
-        """Mean over places, then the head unless `pre_logits`."""
-        x = x.mean(dim=(1, 2))
-        return x if pre_logits else self.head(x)
-
-    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
-        return self.forward_head(self.forward_features(images))
-
-    def forward_intermediates(
-        self,
-        images: Float[Tensor, "b c h w"],
-        indices: int | Sequence[int] | None = None,
-        norm: bool = False,
-        output_fmt: Literal["NCHW", "NLC"] = "NCHW",
-        intermediates_only: bool = False,
-    ) -> tuple[Tensor, list[Tensor]] | list[Tensor]:
-        """The maps of chosen stages before the next one's down-sampling, and the final one.
-
-        Args:
-            images: a batch.
-            indices: stage numbers (negative ones count from the end), the last n stages for an
-                integer n, or all for None.
-            norm: without effect, only the last width has a norm of its own.
-            output_fmt: maps (b, d, h/r, w/r), r = 4, 8, 16, 32, or tokens (b, n, d).
-            intermediates_only: return the list alone and skip the stages after the last one asked.
-
-        Returns:
-            `(final map, intermediates)`, the final one channels last, or the intermediates alone.
-
-        Raises:
-            AllmlpError: a stage that does not exist, or an unknown format.
-        """
-        return run_blocks_keeping(
-            self.stages,
-            self._embed(images),
-            indices,
-            show=show_places,
-            output_fmt=output_fmt,
-            intermediates_only=intermediates_only,
-            final=self.norm,
-        )
-
-    def get_classifier(self) -> nn.Module:
-        """The head: `nn.Linear`, or `nn.Identity` without classes."""
-        return self.head
-
-    def reset_classifier(self, num_classes: int) -> None:
-        """Put in a fresh zero head for `num_classes` classes; 0 removes it, and it can come back.
-
-        Raises:
-            AllmlpError: `num_classes` is negative.
-        """
-        self.config = replace(self.config, num_classes=num_classes)
-        self.head = make_zero_head(self.num_features, num_classes).to(self.norm.weight)
-
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Recompute the blocks in the backward pass: less memory, a third more time."""
-        for module in self.modules():
-            if isinstance(module, Stage):
-                module.grad_checkpointing = enable
-
-    @staticmethod
+    @classmethod
     def resize_config(
-        config: CSMixerConfig, img_size: tuple[int, int], method: str | None
+        cls, config: CSMixerConfig, img_size: tuple[int, int], method: str | None
     ) -> CSMixerConfig:
-        """The config for another image size; the weights stay as they are.
+        """As in `VisionModel`: the weights stay as they are.
 
         Raises:
             AllmlpError: a method is named, or the size asks for smaller groups than the weights'.
         """
-        if method is not None:
-            raise AllmlpError(
-                f"a CS-Mixer's weights fit images of any size, got resize={method!r}; leave it out"
-            )
-        new = replace(config, img_size=img_size)
+        new: CSMixerConfig = super().resize_config(config, img_size, method)
         for stage in range(len(config.depths)):
             if new.side(stage) != config.side(stage):
                 raise AllmlpError(
@@ -441,21 +359,11 @@ class CSMixer(VisionModel):
                 )
         return new
 
-    def resize_state(
-        self, state: Mapping[str, Tensor], old_config: CSMixerConfig, method: str | None
-    ) -> dict[str, Tensor]:
-        """The same weights: they depend on the groups, not on the image size."""
-        return dict(state)
+    def _make_head(self) -> nn.Module:
+        return make_zero_head(self.num_features, self.config.num_classes)
 
-    def no_weight_decay(self) -> set[str]:
-        """Parameters exempt from decay beyond biases and norms: none."""
-        return set()
-
-    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Patterns, in timm's form, that sort parameters into stem, blocks and the final norm."""
-        block = r"^stages\.(\d+)" if coarse else r"^stages\.(\d+)\.blocks\.(\d+)"
-        blocks = [(r"^stages\.(\d+)\.down", (0,)), (block, None), (r"^norm", (99999,))]
-        return {"stem": r"^stem", "blocks": blocks}
+    def _show(self, x: Float[Tensor, "b y x d"], output_fmt: str) -> Tensor:
+        return show_places(x, output_fmt)
 
 
 _S = CSMixerConfig(width=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24), ranks=(4, 4, 4, 4))

@@ -10,7 +10,7 @@ DIFF: kept residual branches are divided by 1 - rate; the head starts at zero (t
 Axes: b batch, c image channels, h w rows and columns, d width, k classes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -21,15 +21,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
-from allmlp.layers.block_stack import FORMATS, run_blocks, run_blocks_keeping
 from allmlp.layers.drop_path import DropPath
 from allmlp.layers.head import make_zero_head, zero_head_
 from allmlp.layers.hooked import hooked
+from allmlp.layers.layout import show_places
 from allmlp.layers.mlp import Mlp
-from allmlp.layers.pyramid import Stage, show_places, stage_info, stage_rates
-from allmlp.models.contract import VisionModel
+from allmlp.layers.pool import MeanPool
+from allmlp.layers.pyramid import make_stages
+from allmlp.models.pyramid import PATCH, Pyramid
 from allmlp.ops.autocast import autocast_dtype
-from allmlp.ops.blocks import block_numbers
 from allmlp.ops.linear import linear
 from allmlp.ops.shift import SHIFT_PATTERNS, ShiftPattern, make_pattern, shift_channels
 
@@ -88,6 +88,18 @@ class CycleMLPConfig:
         check_choice("shift pattern", self.pattern, SHIFT_PATTERNS)
         check_rates("CycleMLP", drop_path_rate=self.drop_path_rate)
         make_pattern(self.pattern, 1, (self.stepsize, self.stepsize))
+
+    def check_image(self, size: tuple[int, int]) -> None:
+        """Require an image of one patch at least.
+
+        Raises:
+            AllmlpError: a side is too short.
+        """
+        if min(size) < PATCH:
+            raise AllmlpError(
+                f"CycleMLP needs images of {PATCH} pixels a side at least, got {size[0]}x{size[1]};"
+                " enlarge them"
+            )
 
 
 class CycleFC(nn.Module):
@@ -249,8 +261,23 @@ class CycleBlock(nn.Module):
         return x + self.drop_path(self.channel_mlp(self.channel_norm(x)))
 
 
+class ConvEmbed(nn.Module):
+    """A strided convolution of an image; no norm.
+
+    Shape:
+        (b, c, h, w) -> (b, h / stride, w / stride, d), rounded as the convolution does.
+    """
+
+    def __init__(self, in_chans: int, width: int, *, kernel: int, stride: int, padding: int):
+        super().__init__()
+        self.conv = nn.Conv2d(in_chans, width, kernel, stride=stride, padding=padding)
+
+    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b y x d"]:
+        return self.conv(images).permute(0, 2, 3, 1).contiguous()
+
+
 class ConvDown(nn.Module):
-    """A strided convolution that sees beyond its stride; no norm.
+    """A strided convolution of a map that sees beyond its stride; no norm.
 
     Shape:
         (b, h, w, d) -> (b, h / stride, w / stride, d2), rounded as the convolution does.
@@ -269,16 +296,16 @@ class PatchEmbed(nn.Module):
     """Patches of 4 pixels, each embedded by one linear map, then LayerNorm (Swin).
 
     Shape:
-        (b, h, w, c) -> (b, h / 4, w / 4, d), rounded down.
+        (b, c, h, w) -> (b, h / 4, w / 4, d), rounded down.
     """
 
     def __init__(self, in_chans: int, width: int):
         super().__init__()
-        self.embed = ConvDown(in_chans, width, kernel=4, stride=4, padding=0)
+        self.embed = ConvEmbed(in_chans, width, kernel=4, stride=4, padding=0)
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, x: Float[Tensor, "b h w c"]) -> Float[Tensor, "b h2 w2 d"]:
-        return self.norm(self.embed(x))
+    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b y x d"]:
+        return self.norm(self.embed(images))
 
 
 class PatchMerge(nn.Module):
@@ -310,7 +337,7 @@ class _Skeleton:
 
 _SKELETONS = {
     "pvt": _Skeleton(
-        stem=lambda c, d: ConvDown(c, d, kernel=7, stride=4, padding=2),
+        stem=lambda c, d: ConvEmbed(c, d, kernel=7, stride=4, padding=2),
         down=lambda d, out: ConvDown(d, out, kernel=3, stride=2, padding=1),
         mix=CycleMix,
     ),
@@ -318,7 +345,7 @@ _SKELETONS = {
 }
 
 
-class CycleMLP(VisionModel):
+class CycleMLP(Pyramid):
     """A pyramid of stages at strides 4, 8, 16 and 32, LayerNorm, mean over places, linear head.
 
     Args:
@@ -340,29 +367,29 @@ class CycleMLP(VisionModel):
     # parts that weights made with another `dense` lack, and that then start fresh
     FRESH = ("norm.", "out_norms.")
 
+    NAME = "CycleMLP"
+
+    config: CycleMLPConfig
+
     def __init__(self, config: CycleMLPConfig):
-        super().__init__()
-        self.config = config
-        self.num_features = config.widths[-1]
+        super().__init__(config)
         parts = _SKELETONS[config.skeleton]
         self.stem = parts.stem(config.in_chans, config.widths[0])
-        rates = stage_rates(config.drop_path_rate, config.depths)
-        self.stages = nn.ModuleList(
-            Stage(
-                parts.down(config.widths[i - 1], width) if i else nn.Identity(),
-                [self._block(i, j, rate) for j, rate in enumerate(rates[i])],
-            )
-            for i, width in enumerate(config.widths)
+        self.stages = make_stages(
+            config.depths,
+            config.drop_path_rate,
+            down=lambda i: parts.down(config.widths[i - 1], config.widths[i]),
+            block=self._make_block,
         )
         if config.dense:
             self.out_norms = nn.ModuleList(nn.LayerNorm(width) for width in config.widths)
         else:
             self.norm = nn.LayerNorm(config.widths[-1])
-        self.head = make_zero_head(config.widths[-1], config.num_classes)
-        self.feature_info = stage_info(config.widths, 4)
+        self.pool = MeanPool(1, 2)
+        self.head = self._make_head()
         self.init_weights()
 
-    def _block(self, stage: int, number: int, drop_path_rate: float) -> CycleBlock:
+    def _make_block(self, stage: int, number: int, drop_path_rate: float) -> CycleBlock:
         c, width = self.config, self.config.widths[stage]
         seed = 2 * (sum(c.depths[:stage]) + number)  # read by the random pattern alone
         along_w = make_pattern(c.pattern, width, (1, c.stepsize), seed=seed)
@@ -391,132 +418,24 @@ class CycleMLP(VisionModel):
             elif isinstance(module, nn.Conv2d):
                 module.reset_parameters()
 
-    @property
-    def _final_norm(self) -> nn.Module:
-        return self.out_norms[-1] if self.config.dense else self.norm
-
-    def _embed(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b y x d"]:
-        channels, height, width = images.shape[1:]
-        if channels != self.config.in_chans:
-            raise AllmlpError(
-                f"this CycleMLP was built for {self.config.in_chans} image channels but got "
-                f"{channels}; build it with in_chans={channels}"
-            )
-        if min(height, width) < 4:
-            raise AllmlpError(
-                f"CycleMLP needs images of 4 pixels a side at least, got {height}x{width}; "
-                "enlarge them"
-            )
-        return self.stem(images.permute(0, 2, 3, 1))
-
-    def forward_features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b y x d"]:
-        """The last map after its LayerNorm, channels last, before pooling."""
-        return self._final_norm(run_blocks(self.stages, self._embed(images)))
-
-    def forward_head(
-        self, x: Float[Tensor, "b y x d"], pre_logits: bool = False
-    ) -> Float[Tensor, "b k"]:
-        """Mean over places, then the head unless `pre_logits`."""
-        x = x.mean(dim=(1, 2))
-        return x if pre_logits else self.head(x)
-
-    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
-        return self.forward_head(self.forward_features(images))
-
-    def forward_intermediates(
-        self,
-        images: Float[Tensor, "b c h w"],
-        indices: int | Sequence[int] | None = None,
-        norm: bool = False,
-        output_fmt: Literal["NCHW", "NLC"] = "NCHW",
-        intermediates_only: bool = False,
-    ) -> tuple[Tensor, list[Tensor]] | list[Tensor]:
-        """The maps of chosen stages before the next one's down-sampling, and the final one.
-
-        Args:
-            images: a batch.
-            indices: stage numbers (negative ones count from the end), the last n stages for an
-                integer n, or all for None.
-            norm: without effect: with `dense` every map passes its norm, else none does.
-            output_fmt: maps (b, d, h/r, w/r), r = 4, 8, 16, 32, or tokens (b, n, d).
-            intermediates_only: return the list alone and skip the stages after the last one asked.
-
-        Returns:
-            `(final map, intermediates)`, the final one channels last, or the intermediates alone.
-
-        Raises:
-            AllmlpError: a stage that does not exist, or an unknown format.
-        """
-        check_choice("output_fmt", output_fmt, FORMATS)
-        wanted = block_numbers(indices, len(self.stages))
-        kept = run_blocks_keeping(
-            self.stages,
-            self._embed(images),
-            wanted,
-            show=lambda x, _: x,
-            output_fmt=output_fmt,
-            intermediates_only=intermediates_only,
-            final=self._final_norm,
-        )
-        maps = kept if isinstance(kept, list) else kept[1]
-        if self.config.dense:
-            maps = [self.out_norms[i](x) for i, x in zip(wanted, maps, strict=True)]
-        maps = [show_places(x, output_fmt) for x in maps]
-        return maps if isinstance(kept, list) else (kept[0], maps)
-
-    def get_classifier(self) -> nn.Module:
-        """The head: `nn.Linear`, or `nn.Identity` without classes."""
-        return self.head
-
-    def reset_classifier(self, num_classes: int) -> None:
-        """Put in a fresh zero head for `num_classes` classes; 0 removes it, and it can come back.
-
-        Raises:
-            AllmlpError: `num_classes` is negative.
-        """
-        self.config = replace(self.config, num_classes=num_classes)
-        self.head = make_zero_head(self.num_features, num_classes).to(next(self.parameters()))
-
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Recompute the blocks in the backward pass: less memory, a third more time."""
-        for module in self.modules():
-            if isinstance(module, Stage):
-                module.grad_checkpointing = enable
-
-    @staticmethod
-    def resize_config(
-        config: CycleMLPConfig, img_size: tuple[int, int], method: str | None
-    ) -> CycleMLPConfig:
-        """The config for another image size; the weights stay as they are.
-
-        Raises:
-            AllmlpError: a method is named.
-        """
-        if method is not None:
-            raise AllmlpError(
-                f"a CycleMLP's weights fit images of any size, got resize={method!r}; leave it out"
-            )
-        return replace(config, img_size=img_size)
-
-    def resize_state(
-        self, state: Mapping[str, Tensor], old_config: CycleMLPConfig, method: str | None
-    ) -> dict[str, Tensor]:
-        """The same weights: none depends on the image size."""
-        return dict(state)
-
-    def no_weight_decay(self) -> set[str]:
-        """Parameters exempt from decay beyond biases and norms: none."""
-        return set()
-
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Patterns, in timm's form, that sort parameters into stem, blocks and the final norms."""
-        block = r"^stages\.(\d+)" if coarse else r"^stages\.(\d+)\.blocks\.(\d+)"
-        blocks = [
-            (r"^stages\.(\d+)\.down", (0,)),
-            (block, None),
-            (r"^(?:norm|out_norms)", (99999,)),
-        ]
-        return {"stem": r"^stem", "blocks": blocks}
+        """As in `Pyramid`; the norms of dense maps stand where the final norm does."""
+        groups = super().group_matcher(coarse)
+        return {**groups, "blocks": [*groups["blocks"], (r"^out_norms", (99999,))]}
+
+    def _finish(self, x: Float[Tensor, "b y x d"]) -> Float[Tensor, "b y x d"]:
+        return self.out_norms[-1](x) if self.config.dense else self.norm(x)
+
+    def _intermediate(
+        self, x: Float[Tensor, "b y x d"], number: int, norm: bool
+    ) -> Float[Tensor, "b y x d"]:
+        return self.out_norms[number](x) if self.config.dense else x
+
+    def _make_head(self) -> nn.Module:
+        return make_zero_head(self.num_features, self.config.num_classes)
+
+    def _show(self, x: Float[Tensor, "b y x d"], output_fmt: str) -> Tensor:
+        return show_places(x, output_fmt)
 
 
 _T = CycleMLPConfig(

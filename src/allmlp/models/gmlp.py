@@ -6,36 +6,34 @@ DIFF: timm's biases of std 1e-6 start at zero here.
 Axes: b batch, c image channels, h w pixels, n tokens, d width, e hidden ("d_ffn"), k classes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
-from allmlp.layers.block_stack import run_blocks, run_blocks_keeping, show_tokens
-from allmlp.layers.drop_path import SCHEDULES, DropPath, drop_path_rates
-from allmlp.layers.head import make_zero_head, zero_head_
+from allmlp.layers.drop_path import SCHEDULES, DropPath
+from allmlp.layers.head import zero_head_
 from allmlp.layers.hooked import hooked
 from allmlp.layers.init import init_lecun_, init_xavier_
 from allmlp.layers.norm import NORMS, norm_factory
 from allmlp.layers.patch_embed import STEMS
-from allmlp.layers.patch_stem import PatchStem, check_patches
+from allmlp.layers.patch_stem import check_patches
 from allmlp.layers.residual import RESIDUALS, check_residual
 from allmlp.layers.token_linear import TokenLinear
-from allmlp.models.contract import VisionModel
+from allmlp.models.token_model import TokenGrid, TokenModel
 from allmlp.ops.linear import linear_gelu
-from allmlp.ops.resize import interpolate_token_map, tile_counts, tile_token_map
+from allmlp.ops.resize import interpolate_token_map, tile_token_map
 
 __all__ = ["GMLP", "VARIANTS", "GMLPBlock", "GMLPConfig", "SpatialGate"]
 
-RESIZES = ("block", "interpolate")
 LAYER_NORM, GATE_NORM = norm_factory("layer", eps=1e-6), norm_factory("layer", eps=1e-5)
 
 
 @dataclass(frozen=True, kw_only=True)
-class GMLPConfig:
+class GMLPConfig(TokenGrid):
     """Sizes of one gMLP. The defaults are gMLP-S/16 (table 1).
 
     Raises:
@@ -83,16 +81,6 @@ class GMLPConfig:
             raise AllmlpError(
                 f"gMLP needs an even hidden width, as half gates the other half, got {self.hidden}"
             )
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Tokens along height and width."""
-        return self.img_size[0] // self.patch_size, self.img_size[1] // self.patch_size
-
-    @property
-    def num_tokens(self) -> int:
-        """N."""
-        return self.grid[0] * self.grid[1]
 
 
 class SpatialGate(nn.Module):
@@ -178,7 +166,7 @@ class GMLPBlock(nn.Module):
         )
 
 
-class GMLP(VisionModel):
+class GMLP(TokenModel):
     """Patches, `depth` blocks, LayerNorm, mean over tokens, linear head.
 
     Args:
@@ -195,31 +183,11 @@ class GMLP(VisionModel):
         torch.Size([5, 10])
     """
 
-    RESIZES = RESIZES
+    NAME = "gMLP"
 
-    def __init__(self, config: GMLPConfig):
-        super().__init__()
-        self.config = config
-        self.num_features = config.width
-        self.grad_checkpointing = False
-        self.stem = PatchStem(
-            img_size=config.img_size,
-            in_chans=config.in_chans,
-            patch_size=config.patch_size,
-            width=config.width,
-            embed=STEMS[config.stem],
-        )
-        rates = drop_path_rates(config.drop_path_rate, config.depth, config.drop_path_schedule)
-        self.blocks = nn.ModuleList(self._block(rate) for rate in rates)
-        self.norm = norm_factory(config.norm, eps=config.norm_eps)(config.width)
-        self.head = make_zero_head(config.width, config.num_classes)
-        self.feature_info = [
-            {"num_chs": config.width, "reduction": config.patch_size, "module": f"blocks.{i}"}
-            for i in range(config.depth)
-        ]
-        self.init_weights()
+    config: GMLPConfig
 
-    def _block(self, drop_path_rate: float) -> GMLPBlock:
+    def _make_block(self, drop_path_rate: float) -> GMLPBlock:
         c = self.config
         return GMLPBlock(
             width=c.width,
@@ -244,94 +212,6 @@ class GMLP(VisionModel):
             elif isinstance(module, SpatialGate):
                 module.init_weights()
 
-    def forward_features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
-        """Normalised tokens, before pooling."""
-        x = run_blocks(self.blocks, self.stem(images), recompute=self.grad_checkpointing)
-        return self.norm(x)
-
-    def forward_head(
-        self, x: Float[Tensor, "b n d"], pre_logits: bool = False
-    ) -> Float[Tensor, "b k"]:
-        """Mean over tokens, then the head unless `pre_logits`."""
-        x = x.mean(dim=1)
-        return x if pre_logits else self.head(x)
-
-    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
-        return self.forward_head(self.forward_features(images))
-
-    def forward_intermediates(
-        self,
-        images: Float[Tensor, "b c h w"],
-        indices: int | Sequence[int] | None = None,
-        norm: bool = False,
-        output_fmt: Literal["NCHW", "NLC"] = "NCHW",
-        intermediates_only: bool = False,
-    ) -> tuple[Tensor, list[Tensor]] | list[Tensor]:
-        """The output of chosen blocks, and of `forward_features`.
-
-        Args:
-            images: a batch.
-            indices: block numbers (negative ones count from the end), the last n blocks for an
-                integer n, or all for None.
-            norm: apply the final LayerNorm to every intermediate.
-            output_fmt: maps (b, d, h/p, w/p) or tokens (b, n, d).
-            intermediates_only: return the list alone and skip the blocks after the last one asked.
-
-        Returns:
-            `(final tokens, intermediates)`, or the intermediates alone.
-
-        Raises:
-            AllmlpError: a block number that does not exist, or an unknown format.
-        """
-        return run_blocks_keeping(
-            self.blocks,
-            self.stem(images),
-            indices,
-            show=show_tokens(self.config.grid),
-            output_fmt=output_fmt,
-            intermediates_only=intermediates_only,
-            final=self.norm,
-            normalise=norm,
-            recompute=self.grad_checkpointing,
-        )
-
-    def get_classifier(self) -> nn.Module:
-        """The head: `nn.Linear`, or `nn.Identity` without classes."""
-        return self.head
-
-    def reset_classifier(self, num_classes: int) -> None:
-        """Put in a fresh zero head for `num_classes` classes; 0 removes it, and it can come back.
-
-        Raises:
-            AllmlpError: `num_classes` is negative.
-        """
-        self.config = replace(self.config, num_classes=num_classes)
-        self.head = make_zero_head(self.config.width, num_classes).to(next(self.parameters()))
-
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Recompute the blocks in the backward pass: less memory, a third more time."""
-        self.grad_checkpointing = enable
-
-    @staticmethod
-    def resize_config(
-        config: GMLPConfig, img_size: tuple[int, int], method: Literal["block", "interpolate"]
-    ) -> GMLPConfig:
-        """The config of the net for another image size; no width changes.
-
-        Args:
-            config: of the net that has weights.
-            img_size: the new height and width in pixels.
-            method: `block` (whole multiples of the old size only) or `interpolate`.
-
-        Raises:
-            AllmlpError: the size does not fit the patches, or the method does not fit the size.
-        """
-        check_choice("resize", method, RESIZES)
-        new = replace(config, img_size=img_size)
-        if method == "block":
-            tile_counts(config.grid, new.grid)
-        return new
-
     def resize_state(
         self,
         state: Mapping[str, Tensor],
@@ -343,12 +223,6 @@ class GMLP(VisionModel):
         Only the gates' maps over tokens depend on the size. `block` mixes every tile of the larger
         image by the old map, so that the logits are the mean over the tiles; `interpolate`
         resamples the maps for any size.
-
-        Args:
-            state: of a net with `old_config`; this one has
-                `resize_config(old_config, img_size, method)`.
-            old_config: the sizes of that net.
-            method: as in `resize_config`.
         """
         old, new = old_config.grid, self.config.grid
         resize = {"block": tile_token_map, "interpolate": interpolate_token_map}[method]
@@ -357,14 +231,6 @@ class GMLP(VisionModel):
             weight, bias = (f"blocks.{i}.gate.token_linear.{kind}" for kind in ("weight", "bias"))
             resized[weight], resized[bias] = resize(state[weight], state[bias], old, new)
         return resized
-
-    def no_weight_decay(self) -> set[str]:
-        """Parameters exempt from decay beyond biases and norms: none."""
-        return set()
-
-    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Patterns, in timm's form, that sort parameters into stem, blocks and the final norm."""
-        return {"stem": r"^stem", "blocks": [(r"^blocks\.(\d+)", None), (r"^norm", (99999,))]}
 
 
 _TI16 = GMLPConfig(width=128, hidden=768)

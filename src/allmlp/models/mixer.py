@@ -6,42 +6,40 @@ DIFF: kept residual branches are divided by 1 - rate (the reference does not res
 Axes: b batch, c image channels, h w pixels, n tokens, d width, k classes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from allmlp.errors import check_choice, check_integers, check_rates
-from allmlp.layers.block_stack import run_blocks, run_blocks_keeping, show_tokens
 from allmlp.layers.channel_mlp import (
     CHANNEL_MLPS,
     SELF_STARTING,
     make_channel_mlp,
     undecayed,
 )
-from allmlp.layers.drop_path import SCHEDULES, DropPath, drop_path_rates
-from allmlp.layers.head import make_zero_head, zero_head_
+from allmlp.layers.drop_path import SCHEDULES, DropPath
+from allmlp.layers.head import zero_head_
 from allmlp.layers.init import init_lecun_, init_trunc_normal_, init_xavier_
 from allmlp.layers.mlp import TokenMlp
 from allmlp.layers.norm import NORMS, norm_factory
 from allmlp.layers.patch_embed import STEMS
-from allmlp.layers.patch_stem import PatchStem, check_patches
+from allmlp.layers.patch_stem import check_patches
 from allmlp.layers.residual import RESIDUALS, check_residual
-from allmlp.models.contract import VisionModel
+from allmlp.models.token_model import TokenGrid, TokenModel
 from allmlp.ops.resize import TokenMaps, interpolate_token_maps, tile_counts, tile_token_maps
 
 __all__ = ["VARIANTS", "Mixer", "MixerBlock", "MixerConfig"]
 
 GELUS = {"tanh": "tanh", "erf": "none"}  # ours -> torch's name of the approximation
 INITS = ("flax", "timm", "trunc_normal")
-RESIZES = ("block", "interpolate")
 LAYER_NORM = norm_factory("layer")
 
 
 @dataclass(frozen=True, kw_only=True)
-class MixerConfig:
+class MixerConfig(TokenGrid):
     """Sizes of one Mixer. The defaults are Mixer-B/16 (table 1).
 
     Raises:
@@ -94,16 +92,6 @@ class MixerConfig:
         check_choice("init", self.init, INITS)
         check_patches("Mixer", self.img_size, self.patch_size)
 
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Tokens along height and width."""
-        return self.img_size[0] // self.patch_size, self.img_size[1] // self.patch_size
-
-    @property
-    def num_tokens(self) -> int:
-        """n, "S" in the paper."""
-        return self.grid[0] * self.grid[1]
-
 
 class MixerBlock(nn.Module):
     """Pre-norm residual MLP over tokens, then over channels (paper, eq. 1).
@@ -145,7 +133,7 @@ class MixerBlock(nn.Module):
         return self.channel_residual(x, self.drop_path(self.channel_mlp(self.channel_norm(x))))
 
 
-class Mixer(VisionModel):
+class Mixer(TokenModel):
     """Patches, `depth` blocks, LayerNorm, mean over tokens, linear head.
 
     Args:
@@ -162,31 +150,11 @@ class Mixer(VisionModel):
         torch.Size([5, 10])
     """
 
-    RESIZES = RESIZES
+    NAME = "Mixer"
 
-    def __init__(self, config: MixerConfig):
-        super().__init__()
-        self.config = config
-        self.num_features = config.width
-        self.grad_checkpointing = False
-        self.stem = PatchStem(
-            img_size=config.img_size,
-            in_chans=config.in_chans,
-            patch_size=config.patch_size,
-            width=config.width,
-            embed=STEMS[config.stem],
-        )
-        rates = drop_path_rates(config.drop_path_rate, config.depth, config.drop_path_schedule)
-        self.blocks = nn.ModuleList(self._block(rate) for rate in rates)
-        self.norm = norm_factory(config.norm, eps=config.norm_eps)(config.width)
-        self.head = make_zero_head(config.width, config.num_classes)
-        self.feature_info = [
-            {"num_chs": config.width, "reduction": config.patch_size, "module": f"blocks.{i}"}
-            for i in range(config.depth)
-        ]
-        self.init_weights()
+    config: MixerConfig
 
-    def _block(self, drop_path_rate: float) -> MixerBlock:
+    def _make_block(self, drop_path_rate: float) -> MixerBlock:
         c = self.config
         return MixerBlock(
             width=c.width,
@@ -223,90 +191,12 @@ class Mixer(VisionModel):
             elif isinstance(module, SELF_STARTING):
                 module.init_weights()
 
-    def forward_features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
-        """Normalised tokens, before pooling."""
-        x = run_blocks(self.blocks, self.stem(images), recompute=self.grad_checkpointing)
-        return self.norm(x)
-
-    def forward_head(
-        self, x: Float[Tensor, "b n d"], pre_logits: bool = False
-    ) -> Float[Tensor, "b k"]:
-        """Mean over tokens, then the head unless `pre_logits`."""
-        x = x.mean(dim=1)
-        return x if pre_logits else self.head(x)
-
-    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
-        return self.forward_head(self.forward_features(images))
-
-    def forward_intermediates(
-        self,
-        images: Float[Tensor, "b c h w"],
-        indices: int | Sequence[int] | None = None,
-        norm: bool = False,
-        output_fmt: Literal["NCHW", "NLC"] = "NCHW",
-        intermediates_only: bool = False,
-    ) -> tuple[Tensor, list[Tensor]] | list[Tensor]:
-        """The output of chosen blocks, and of `forward_features`.
-
-        Args:
-            images: a batch.
-            indices: block numbers (negative ones count from the end), the last n blocks for an
-                integer n, or all for None.
-            norm: apply the final LayerNorm to every intermediate.
-            output_fmt: maps (b, d, h/p, w/p) or tokens (b, n, d).
-            intermediates_only: return the list alone and skip the blocks after the last one asked.
-
-        Returns:
-            `(final tokens, intermediates)`, or the intermediates alone.
-
-        Raises:
-            AllmlpError: a block number that does not exist, or an unknown format.
-        """
-        return run_blocks_keeping(
-            self.blocks,
-            self.stem(images),
-            indices,
-            show=show_tokens(self.config.grid),
-            output_fmt=output_fmt,
-            intermediates_only=intermediates_only,
-            final=self.norm,
-            normalise=norm,
-            recompute=self.grad_checkpointing,
-        )
-
-    def get_classifier(self) -> nn.Module:
-        """The head: `nn.Linear`, or `nn.Identity` without classes."""
-        return self.head
-
-    def reset_classifier(self, num_classes: int) -> None:
-        """Put in a fresh zero head for `num_classes` classes; 0 removes it, and it can come back.
-
-        Raises:
-            AllmlpError: `num_classes` is negative.
-        """
-        self.config = replace(self.config, num_classes=num_classes)
-        self.head = make_zero_head(self.config.width, num_classes).to(next(self.parameters()))
-
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Recompute the blocks in the backward pass: less memory, a third more time."""
-        self.grad_checkpointing = enable
-
-    @staticmethod
+    @classmethod
     def resize_config(
-        config: MixerConfig, img_size: tuple[int, int], method: Literal["block", "interpolate"]
+        cls, config: MixerConfig, img_size: tuple[int, int], method: Literal["block", "interpolate"]
     ) -> MixerConfig:
-        """The config of the net for another image size; `block` widens the token MLPs.
-
-        Args:
-            config: of the net that has weights.
-            img_size: the new height and width in pixels.
-            method: `block` (whole multiples of the old size only) or `interpolate`.
-
-        Raises:
-            AllmlpError: the size does not fit the patches, or the method does not fit the size.
-        """
-        check_choice("resize", method, RESIZES)
-        new = replace(config, img_size=img_size)
+        """As in `TokenModel`; `block` widens the token MLPs."""
+        new: MixerConfig = super().resize_config(config, img_size, method)
         if method == "block":
             rows, columns = tile_counts(config.grid, new.grid)
             new = replace(new, token_hidden=rows * columns * config.token_hidden)
@@ -323,12 +213,6 @@ class Mixer(VisionModel):
         Only the token MLPs depend on the size. `block` is the paper's rule: the old MLP in every
         tile of the larger image, so that the logits are the mean over the tiles. `interpolate`
         resamples the token maps for any size and keeps the hidden width.
-
-        Args:
-            state: of a net with `old_config`; this one has
-                `resize_config(old_config, img_size, method)`.
-            old_config: the sizes of that net.
-            method: as in `resize_config`.
         """
         resize = {"block": tile_token_maps, "interpolate": interpolate_token_maps}[method]
         resized = dict(state)
@@ -346,10 +230,6 @@ class Mixer(VisionModel):
     def no_weight_decay(self) -> set[str]:
         """Parameters exempt from decay beyond biases and norms: a rational's coefficients."""
         return undecayed(self)
-
-    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Patterns, in timm's form, that sort parameters into stem, blocks and the final norm."""
-        return {"stem": r"^stem", "blocks": [(r"^blocks\.(\d+)", None), (r"^norm", (99999,))]}
 
 
 def _init_timm(module: nn.Linear | nn.Conv2d) -> None:

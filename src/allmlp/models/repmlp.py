@@ -24,11 +24,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
-from allmlp.layers.block_stack import run_blocks, run_blocks_keeping, show_map
 from allmlp.layers.drop_path import DropPath
 from allmlp.layers.head import make_head
-from allmlp.layers.pyramid import Stage, stage_info, stage_rates
-from allmlp.models.contract import VisionModel
+from allmlp.layers.layout import show_map
+from allmlp.layers.pool import MeanPool
+from allmlp.layers.pyramid import make_stages
+from allmlp.models.pyramid import PATCH, Pyramid
 from allmlp.ops.resize import interpolate_token_map, tile_counts
 
 __all__ = [
@@ -42,8 +43,6 @@ __all__ = [
     "TrainingMix",
 ]
 
-RESIZES = ("block", "interpolate")
-PATCH = 4  # pixels a side
 GATE_REDUCTION = 4
 EXPANSION = 4
 
@@ -373,7 +372,7 @@ _FORMS = {
 }
 
 
-class RepMLPNet(VisionModel):
+class RepMLPNet(Pyramid):
     """A pyramid of stages at strides 4, 8, 16 and 32, batch norm, mean over places, linear head.
 
     Fresh weights are torch's.
@@ -394,27 +393,26 @@ class RepMLPNet(VisionModel):
         torch.Size([2, 5])
     """
 
-    RESIZES = RESIZES
+    NAME = "RepMLPNet"
+    RESIZES = ("block", "interpolate")
+
+    config: RepMLPNetConfig
 
     def __init__(self, config: RepMLPNetConfig):
-        super().__init__()
-        self.config = config
-        self.num_features = config.widths[-1]
-        form = _FORMS[config.form]
-        rates = stage_rates(config.drop_path_rate, config.depths)
-        self.stem = Embed(form.conv(config.in_chans, config.widths[0], PATCH, stride=PATCH))
-        self.stages = nn.ModuleList(
-            Stage(
-                Embed(form.conv(config.widths[i - 1], width, 2, stride=2)) if i else nn.Identity(),
-                [self._unit(i, rate) for rate in rates[i]],
-            )
-            for i, width in enumerate(config.widths)
+        super().__init__(config)
+        conv, widths = _FORMS[config.form].conv, config.widths
+        self.stem = Embed(conv(config.in_chans, widths[0], PATCH, stride=PATCH))
+        self.stages = make_stages(
+            config.depths,
+            config.drop_path_rate,
+            down=lambda i: Embed(conv(widths[i - 1], widths[i], 2, stride=2)),
+            block=self._make_unit,
         )
-        self.norm = form.norm(config.widths[-1])
-        self.head = make_head(config.widths[-1], config.num_classes)
-        self.feature_info = stage_info(config.widths, PATCH)
+        self.norm = _FORMS[config.form].norm(widths[-1])
+        self.pool = MeanPool(2, 3)
+        self.head = self._make_head()
 
-    def _unit(self, stage: int, drop_path_rate: float) -> RepMLPUnit:
+    def _make_unit(self, stage: int, number: int, drop_path_rate: float) -> RepMLPUnit:
         c, width = self.config, self.config.widths[stage]
         form = _FORMS[c.form]
         return RepMLPUnit(
@@ -431,86 +429,12 @@ class RepMLPNet(VisionModel):
             drop_path_rate=drop_path_rate,
         )
 
-    def _embed(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d y x"]:
-        channels, height, width = images.shape[1:]
-        if channels != self.config.in_chans:
-            raise AllmlpError(
-                f"this RepMLPNet was built for {self.config.in_chans} image channels but got "
-                f"{channels}; build it with in_chans={channels}"
-            )
-        self.config.check_image((height, width))
-        return self.stem(images)
-
-    def forward_features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d y x"]:
-        """The last map after its norm, before pooling."""
-        return self.norm(run_blocks(self.stages, self._embed(images)))
-
-    def forward_head(
-        self, x: Float[Tensor, "b d y x"], pre_logits: bool = False
-    ) -> Float[Tensor, "b k"]:
-        """Mean over places, then the head unless `pre_logits`."""
-        x = x.mean(dim=(2, 3))
-        return x if pre_logits else self.head(x)
-
-    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
-        return self.forward_head(self.forward_features(images))
-
-    def forward_intermediates(
-        self,
-        images: Float[Tensor, "b c h w"],
-        indices: int | Sequence[int] | None = None,
-        norm: bool = False,
-        output_fmt: Literal["NCHW", "NLC"] = "NCHW",
-        intermediates_only: bool = False,
-    ) -> tuple[Tensor, list[Tensor]] | list[Tensor]:
-        """The maps of chosen stages before the next one's down-sampling, and the final one.
-
-        Args:
-            images: a batch.
-            indices: stage numbers (negative ones count from the end), the last n stages for an
-                integer n, or all for None.
-            norm: without effect, only the last width has a norm of its own.
-            output_fmt: maps (b, d, h/r, w/r), r = 4, 8, 16, 32, or tokens (b, n, d).
-            intermediates_only: return the list alone and skip the stages after the last one asked.
-
-        Returns:
-            `(final map, intermediates)`, or the intermediates alone.
-
-        Raises:
-            AllmlpError: a stage that does not exist, or an unknown format.
-        """
-        return run_blocks_keeping(
-            self.stages,
-            self._embed(images),
-            indices,
-            show=show_map,
-            output_fmt=output_fmt,
-            intermediates_only=intermediates_only,
-            final=self.norm,
-        )
-
-    def get_classifier(self) -> nn.Module:
-        """The head: `nn.Linear`, or `nn.Identity` without classes."""
-        return self.head
-
-    def reset_classifier(self, num_classes: int) -> None:
-        """Put in a fresh head for `num_classes` classes; 0 removes it, and it can come back.
-
-        Raises:
-            AllmlpError: `num_classes` is negative.
-        """
-        self.config = replace(self.config, num_classes=num_classes)
-        self.head = make_head(self.num_features, num_classes).to(next(self.parameters()))
-
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Recompute the units in the backward pass: less memory, a third more time."""
-        for module in self.modules():
-            if isinstance(module, Stage):
-                module.grad_checkpointing = enable
-
-    @staticmethod
+    @classmethod
     def resize_config(
-        config: RepMLPNetConfig, img_size: tuple[int, int], method: Literal["block", "interpolate"]
+        cls,
+        config: RepMLPNetConfig,
+        img_size: tuple[int, int],
+        method: Literal["block", "interpolate"],
     ) -> RepMLPNetConfig:
         """The config for another image size.
 
@@ -523,7 +447,7 @@ class RepMLPNet(VisionModel):
         Raises:
             AllmlpError: the size does not fit the method.
         """
-        check_choice("resize", method, RESIZES)
+        check_choice("resize", method, cls.RESIZES)
         if method == "interpolate":
             return replace(config, img_size=img_size, tile_size=None)
         stride = PATCH << (len(config.widths) - 1)
@@ -541,12 +465,6 @@ class RepMLPNet(VisionModel):
 
         `block` changes none: every tile is mixed as before, the gates see the whole image.
         `interpolate` resamples the matrices over places; an approximation until fine-tuned.
-
-        Args:
-            state: of a net with `old_config`; this one has
-                `resize_config(old_config, img_size, method)`.
-            old_config: the sizes of that net.
-            method: as in `resize_config`.
         """
         resized = dict(state)
         if method == "block":
@@ -569,15 +487,11 @@ class RepMLPNet(VisionModel):
                 resized[f"{name}.bias"] = torch.stack([b for _, b in pairs])
         return resized
 
-    def no_weight_decay(self) -> set[str]:
-        """Parameters exempt from decay beyond biases and norms: none."""
-        return set()
+    def _make_head(self) -> nn.Module:
+        return make_head(self.num_features, self.config.num_classes)
 
-    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Patterns, in timm's form, that sort parameters into stem, units and the final norm."""
-        block = r"^stages\.(\d+)" if coarse else r"^stages\.(\d+)\.blocks\.(\d+)"
-        blocks = [(r"^stages\.(\d+)\.down", (0,)), (block, None), (r"^norm", (99999,))]
-        return {"stem": r"^stem", "blocks": blocks}
+    def _show(self, x: Float[Tensor, "b d y x"], output_fmt: str) -> Tensor:
+        return show_map(x, output_fmt)
 
 
 _T = RepMLPNetConfig()

@@ -9,10 +9,10 @@ DIFF: kept residual branches are divided by 1 - rate; the head starts at zero (t
 Axes: b batch, c image channels, h w pixels, n tokens, d width, k classes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -20,41 +20,40 @@ from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
 from allmlp.layers.affine import Affine, LayerScale
-from allmlp.layers.block_stack import run_blocks, run_blocks_keeping, show_tokens
 from allmlp.layers.channel_mlp import (
     CHANNEL_MLPS,
     SELF_STARTING,
     make_channel_mlp,
     undecayed,
 )
-from allmlp.layers.drop_path import SCHEDULES, DropPath, drop_path_rates
-from allmlp.layers.head import make_zero_head, zero_head_
+from allmlp.layers.class_mlp import ClassMlpLayer, ClassMlpPool
+from allmlp.layers.drop_path import SCHEDULES, DropPath
+from allmlp.layers.head import zero_head_
 from allmlp.layers.init import init_lecun_, init_trunc_normal_, init_xavier_
 from allmlp.layers.norm import NORMS, norm_factory
 from allmlp.layers.patch_embed import STEMS
-from allmlp.layers.patch_stem import PatchStem, check_patches
+from allmlp.layers.patch_stem import check_patches
+from allmlp.layers.pool import MeanPool
 from allmlp.layers.residual import RESIDUALS, check_residual
 from allmlp.layers.token_linear import TokenLinear
-from allmlp.models.contract import VisionModel
+from allmlp.models.token_model import TokenGrid, TokenModel
 from allmlp.ops.resize import (
     interpolate_reading,
     interpolate_token_map,
-    tile_counts,
     tile_reading,
     tile_token_map,
 )
 
-__all__ = ["VARIANTS", "ClassMlpLayer", "ClassMlpPool", "ResMLP", "ResMLPBlock", "ResMLPConfig"]
+__all__ = ["VARIANTS", "ResMLP", "ResMLPBlock", "ResMLPConfig"]
 
 POOLINGS = ("mean", "class_mlp")
 INITS = ("deit", "timm")
-RESIZES = ("block", "interpolate")
 CLASS_LAYERS = 2  # of class-MLP pooling
 AFFINE = norm_factory("affine")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResMLPConfig:
+class ResMLPConfig(TokenGrid):
     """Sizes of one ResMLP. The defaults are ResMLP-S12 (table 1).
 
     Raises:
@@ -112,16 +111,6 @@ class ResMLPConfig:
             )
 
     @property
-    def grid(self) -> tuple[int, int]:
-        """Tokens along height and width."""
-        return self.img_size[0] // self.patch_size, self.img_size[1] // self.patch_size
-
-    @property
-    def num_tokens(self) -> int:
-        """N."""
-        return self.grid[0] * self.grid[1]
-
-    @property
     def scale_start(self) -> float:
         """Every gamma at the start: as stated, or CaiT's rule for the depth of the whole net."""
         if self.layer_scale is not None:
@@ -172,85 +161,7 @@ class ResMLPBlock(nn.Module):
         return self.channel_residual(x, branch)
 
 
-class ClassMlpLayer(nn.Module):
-    """A class token reads itself and all patches by one linear map, then passes an MLP.
-
-    The patches stay as they are: CaiT's class attention with a linear map for the attention. The
-    paper describes this in words and no code was published: that one Aff serves class token and
-    patches, and that the class token comes first, is our reading, with the paper's number of
-    parameters.
-
-    Args:
-        num_tokens: n, patches.
-        width: d.
-        channel_mlp: (..., d) -> (..., d).
-        residual: as in `ResMLPBlock`.
-        norm: as in `ResMLPBlock`.
-
-    Shape:
-        class token (b, 1, d), patches (b, n, d) -> class token (b, 1, d); dtype unchanged.
-    """
-
-    def __init__(
-        self,
-        *,
-        num_tokens: int,
-        width: int,
-        channel_mlp: nn.Module,
-        residual: Callable[[int], nn.Module],
-        norm: Callable[[int], nn.Module] = AFFINE,
-    ):
-        super().__init__()
-        self.token_norm = norm(width)
-        self.token_linear = TokenLinear(1 + num_tokens, 1)  # the class token first
-        self.token_residual = residual(width)
-        self.channel_norm = norm(width)
-        self.channel_mlp = channel_mlp
-        self.channel_residual = residual(width)
-
-    def forward(
-        self, token: Float[Tensor, "b 1 d"], patches: Float[Tensor, "b n d"]
-    ) -> Float[Tensor, "b 1 d"]:
-        read = self.token_linear(self.token_norm(torch.cat([token, patches], dim=1)))
-        token = self.token_residual(token, read)
-        return self.channel_residual(token, self.channel_mlp(self.channel_norm(token)))
-
-
-class ClassMlpPool(nn.Module):
-    """A learned class token after `layers`, instead of the mean over tokens.
-
-    Args:
-        layers: `ClassMlpLayer`s.
-        width: d.
-
-    Shape:
-        (b, n, d) -> (b, d); dtype unchanged.
-    """
-
-    def __init__(self, layers: Sequence[nn.Module], *, width: int):
-        super().__init__()
-        self.class_token = nn.Parameter(torch.zeros(width))
-        self.layers = nn.ModuleList(layers)
-
-    def forward(self, patches: Float[Tensor, "b n d"]) -> Float[Tensor, "b d"]:
-        token = self.class_token.repeat(patches.shape[0], 1, 1)
-        for layer in self.layers:
-            token = layer(token, patches)
-        return token[:, 0]
-
-    def init_weights(self) -> None:
-        """Draw the class token anew, normal of std 0.02 as in CaiT."""
-        nn.init.trunc_normal_(self.class_token, std=0.02)
-
-
-class MeanPool(nn.Module):
-    """(b, n, d) -> (b, d), the mean over tokens."""
-
-    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b d"]:
-        return x.mean(dim=1)
-
-
-class ResMLP(VisionModel):
+class ResMLP(TokenModel):
     """Patches, `depth` blocks, affine, pooling, linear head.
 
     Args:
@@ -266,32 +177,11 @@ class ResMLP(VisionModel):
         torch.Size([5, 10])
     """
 
-    RESIZES = RESIZES
+    NAME = "ResMLP"
 
-    def __init__(self, config: ResMLPConfig):
-        super().__init__()
-        self.config = config
-        self.num_features = config.width
-        self.grad_checkpointing = False
-        self.stem = PatchStem(
-            img_size=config.img_size,
-            in_chans=config.in_chans,
-            patch_size=config.patch_size,
-            width=config.width,
-            embed=STEMS[config.stem],
-        )
-        rates = drop_path_rates(config.drop_path_rate, config.depth, config.drop_path_schedule)
-        self.blocks = nn.ModuleList(self._block(rate) for rate in rates)
-        self.norm = norm_factory(config.norm, eps=config.norm_eps)(config.width)
-        self.pool = _POOL[config.pooling](config)
-        self.head = make_zero_head(config.width, config.num_classes)
-        self.feature_info = [
-            {"num_chs": config.width, "reduction": config.patch_size, "module": f"blocks.{i}"}
-            for i in range(config.depth)
-        ]
-        self.init_weights()
+    config: ResMLPConfig
 
-    def _block(self, drop_path_rate: float) -> ResMLPBlock:
+    def _make_block(self, drop_path_rate: float) -> ResMLPBlock:
         c = self.config
         return ResMLPBlock(
             width=c.width,
@@ -301,6 +191,22 @@ class ResMLP(VisionModel):
             residual=_residual(c),
             drop_path_rate=drop_path_rate,
         )
+
+    def _make_pool(self) -> nn.Module:
+        c = self.config
+        if c.pooling == "mean":
+            return MeanPool(1)
+        layers = [
+            ClassMlpLayer(
+                num_tokens=c.num_tokens,
+                width=c.width,
+                channel_mlp=make_channel_mlp(c.mlp, c.width, c.channel_hidden),
+                residual=_residual(c),
+                norm=norm_factory(c.norm, eps=c.norm_eps),
+            )
+            for _ in range(CLASS_LAYERS)
+        ]
+        return ClassMlpPool(layers, width=c.width)
 
     def init_weights(self) -> None:
         """Draw all weights anew by `config.init`; affines are the identity, the head is zero.
@@ -317,94 +223,6 @@ class ResMLP(VisionModel):
             elif isinstance(module, (Affine, LayerScale, ClassMlpPool, *SELF_STARTING)):
                 module.init_weights()
 
-    def forward_features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
-        """Tokens after the last affine, before pooling."""
-        x = run_blocks(self.blocks, self.stem(images), recompute=self.grad_checkpointing)
-        return self.norm(x)
-
-    def forward_head(
-        self, x: Float[Tensor, "b n d"], pre_logits: bool = False
-    ) -> Float[Tensor, "b k"]:
-        """Pooling, then the head unless `pre_logits`."""
-        x = self.pool(x)
-        return x if pre_logits else self.head(x)
-
-    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
-        return self.forward_head(self.forward_features(images))
-
-    def forward_intermediates(
-        self,
-        images: Float[Tensor, "b c h w"],
-        indices: int | Sequence[int] | None = None,
-        norm: bool = False,
-        output_fmt: Literal["NCHW", "NLC"] = "NCHW",
-        intermediates_only: bool = False,
-    ) -> tuple[Tensor, list[Tensor]] | list[Tensor]:
-        """The output of chosen blocks, and of `forward_features`.
-
-        Args:
-            images: a batch.
-            indices: block numbers (negative ones count from the end), the last n blocks for an
-                integer n, or all for None.
-            norm: apply the final affine to every intermediate.
-            output_fmt: maps (b, d, h/p, w/p) or tokens (b, n, d).
-            intermediates_only: return the list alone and skip the blocks after the last one asked.
-
-        Returns:
-            `(final tokens, intermediates)`, or the intermediates alone.
-
-        Raises:
-            AllmlpError: a block number that does not exist, or an unknown format.
-        """
-        return run_blocks_keeping(
-            self.blocks,
-            self.stem(images),
-            indices,
-            show=show_tokens(self.config.grid),
-            output_fmt=output_fmt,
-            intermediates_only=intermediates_only,
-            final=self.norm,
-            normalise=norm,
-            recompute=self.grad_checkpointing,
-        )
-
-    def get_classifier(self) -> nn.Module:
-        """The head: `nn.Linear`, or `nn.Identity` without classes."""
-        return self.head
-
-    def reset_classifier(self, num_classes: int) -> None:
-        """Put in a fresh zero head for `num_classes` classes; 0 removes it, and it can come back.
-
-        Raises:
-            AllmlpError: `num_classes` is negative.
-        """
-        self.config = replace(self.config, num_classes=num_classes)
-        self.head = make_zero_head(self.config.width, num_classes).to(next(self.parameters()))
-
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Recompute the blocks in the backward pass: less memory, a third more time."""
-        self.grad_checkpointing = enable
-
-    @staticmethod
-    def resize_config(
-        config: ResMLPConfig, img_size: tuple[int, int], method: Literal["block", "interpolate"]
-    ) -> ResMLPConfig:
-        """The config of the net for another image size; no width changes.
-
-        Args:
-            config: of the net that has weights.
-            img_size: the new height and width in pixels.
-            method: `block` (whole multiples of the old size only) or `interpolate`.
-
-        Raises:
-            AllmlpError: the size does not fit the patches, or the method does not fit the size.
-        """
-        check_choice("resize", method, RESIZES)
-        new = replace(config, img_size=img_size)
-        if method == "block":
-            tile_counts(config.grid, new.grid)
-        return new
-
     def resize_state(
         self,
         state: Mapping[str, Tensor],
@@ -417,12 +235,6 @@ class ResMLP(VisionModel):
         by the old map: with mean pooling the logits are the mean over the tiles; a class token
         reads the mean over the tiles, and its MLP makes that an approximation. `interpolate`
         resamples the maps for any size.
-
-        Args:
-            state: of a net with `old_config`; this one has
-                `resize_config(old_config, img_size, method)`.
-            old_config: the sizes of that net.
-            method: as in `resize_config`.
         """
         old, new = old_config.grid, self.config.grid
         resize = {"block": tile_token_map, "interpolate": interpolate_token_map}[method]
@@ -447,32 +259,11 @@ class ResMLP(VisionModel):
             for own, _ in module.named_parameters(recurse=False)
         }
 
-    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Patterns, in timm's form, that sort parameters into stem, blocks and what follows."""
-        return {"stem": r"^stem", "blocks": [(r"^blocks\.(\d+)", None), (r"^norm|^pool", (99999,))]}
-
 
 def _residual(config: ResMLPConfig) -> Callable[[int], nn.Module]:
     if config.residual == "scale":
         return partial(LayerScale, start=config.scale_start)
     return RESIDUALS[config.residual]
-
-
-def _class_mlp_pool(config: ResMLPConfig) -> ClassMlpPool:
-    layers = [
-        ClassMlpLayer(
-            num_tokens=config.num_tokens,
-            width=config.width,
-            channel_mlp=make_channel_mlp(config.mlp, config.width, config.channel_hidden),
-            residual=_residual(config),
-            norm=norm_factory(config.norm, eps=config.norm_eps),
-        )
-        for _ in range(CLASS_LAYERS)
-    ]
-    return ClassMlpPool(layers, width=config.width)
-
-
-_POOL = {"mean": lambda config: MeanPool(), "class_mlp": _class_mlp_pool}
 
 
 def _init_deit(module: nn.Linear | nn.Conv2d | TokenLinear) -> None:

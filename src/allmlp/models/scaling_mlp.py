@@ -6,19 +6,18 @@ Nothing here knows that pixels have neighbours.
 Axes: b batch, c channels, h w pixels, d width, k classes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from allmlp.errors import check_choice, check_integers
-from allmlp.layers.block_stack import run_blocks, run_blocks_keeping, show_vector
 from allmlp.layers.head import make_head
 from allmlp.layers.mlp import Mlp
-from allmlp.layers.pixels import Pixels, refuse_resize
-from allmlp.models.contract import VisionModel
+from allmlp.layers.recompute import steps
+from allmlp.models.pixel_model import PixelModel
 
 __all__ = ["VARIANTS", "BottleneckBlock", "ScalingMlp", "ScalingMlpConfig", "StandardBlock"]
 
@@ -109,7 +108,7 @@ class ScalingMlpConfig:
         return self.depth if self.block == "bottleneck" else self.depth - 1
 
 
-class ScalingMlp(VisionModel):
+class ScalingMlp(PixelModel):
     """Pixels in channel, row, column order to width d, blocks, linear head; torch's own start.
 
     There is no norm before the head.
@@ -130,111 +129,36 @@ class ScalingMlp(VisionModel):
         torch.Size([5, 10])
     """
 
+    NAME = "Scaling MLP"
+
+    config: ScalingMlpConfig
+
     def __init__(self, config: ScalingMlpConfig):
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.num_features = config.width
-        self.grad_checkpointing = False
         height, width = config.img_size
-        self.pixels = Pixels("Scaling MLP", in_chans=config.in_chans, img_size=config.img_size)
         self.embed = nn.Linear(config.in_chans * height * width, config.width)
         self.blocks = nn.ModuleList(
             BLOCKS[config.block](config.width, config.expansion) for _ in range(config.num_blocks)
         )
-        self.head = make_head(config.width, config.num_classes)
+        self.head = self._make_head()
         self.feature_info = [
             {"num_chs": config.width, "reduction": max(height, width), "module": f"blocks.{i}"}
             for i in range(config.num_blocks)
         ]
 
-    def forward_features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
-        """What the last block gives, without a norm."""
-        x = self.embed(self.pixels(images))
-        return run_blocks(self.blocks, x, recompute=self.grad_checkpointing)
-
-    def forward_head(
-        self, x: Float[Tensor, "b d"], pre_logits: bool = False
-    ) -> Float[Tensor, "b k"]:
-        """The head unless `pre_logits`; there is nothing to pool."""
-        return x if pre_logits else self.head(x)
-
-    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
-        return self.forward_head(self.forward_features(images))
-
-    def forward_intermediates(
-        self,
-        images: Float[Tensor, "b c h w"],
-        indices: int | Sequence[int] | None = None,
-        norm: bool = False,
-        output_fmt: Literal["NCHW", "NLC"] = "NCHW",
-        intermediates_only: bool = False,
-    ) -> tuple[Tensor, list[Tensor]] | list[Tensor]:
-        """The output of chosen blocks, and of the last one.
-
-        Args:
-            images: a batch.
-            indices: block numbers (negative ones count from the end), the last n blocks for an
-                integer n, or all for None.
-            norm: without effect, there is no final norm.
-            output_fmt: maps of one place (b, d, 1, 1), or tokens (b, 1, d).
-            intermediates_only: return the list alone and skip the blocks after the last one asked.
-
-        Raises:
-            AllmlpError: a block that does not exist, or an unknown format.
-        """
-        return run_blocks_keeping(
-            self.blocks,
-            self.embed(self.pixels(images)),
-            indices,
-            show=show_vector,
-            output_fmt=output_fmt,
-            intermediates_only=intermediates_only,
-            recompute=self.grad_checkpointing,
-        )
-
-    def get_classifier(self) -> nn.Module:
-        """The head: `nn.Linear`, or `nn.Identity` without classes."""
-        return self.head
-
-    def reset_classifier(self, num_classes: int) -> None:
-        """Put in a fresh head for `num_classes` classes; 0 removes it, and it can come back.
-
-        Raises:
-            AllmlpError: `num_classes` is negative.
-        """
-        self.config = replace(self.config, num_classes=num_classes)
-        self.head = make_head(self.config.width, num_classes).to(self.embed.weight)
-
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Recompute the blocks in the backward pass: less memory, a third more time."""
-        self.grad_checkpointing = enable
-
-    @staticmethod
-    def resize_config(config: ScalingMlpConfig, img_size: tuple[int, int], method: Any) -> Any:
-        """Always refused: the first layer has weights for each pixel.
-
-        Raises:
-            AllmlpError: always.
-        """
-        refuse_resize("Scaling MLP", config.img_size)
-
-    def resize_state(
-        self, state: Mapping[str, Tensor], old_config: Any, method: Any
-    ) -> dict[str, Tensor]:
-        """Always refused, as `resize_config`.
-
-        Raises:
-            AllmlpError: always.
-        """
-        return self.resize_config(old_config, self.config.img_size, method)
-
-    def no_weight_decay(self) -> set[str]:
-        """Parameters exempt from decay beyond biases and norms: none."""
-        return set()
-
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Patterns, in timm's form, that sort parameters into the first layer and blocks."""
         return {"stem": r"^embed", "blocks": [(r"^blocks\.(\d+)", None)]}
+
+    def _embed(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
+        return self.embed(self.pixels(images))
+
+    def _blocks(self) -> list[Callable[[Tensor], Tensor]]:
+        return steps(self.blocks, recomputed=self.grad_checkpointing)
+
+    def _make_head(self) -> nn.Module:
+        return make_head(self.num_features, self.config.num_classes)
 
 
 VARIANTS = {

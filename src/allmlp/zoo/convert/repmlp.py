@@ -8,7 +8,8 @@ import re
 from dataclasses import replace
 from typing import Literal
 
-from allmlp.models.repmlp import PATCH, RepMLPNetConfig
+from allmlp.models.pyramid import PATCH
+from allmlp.models.repmlp import RepMLPNetConfig
 from allmlp.zoo.convert.format import State, square_grid
 from allmlp.zoo.convert.pyramid import PyramidFormat
 from allmlp.zoo.convert.renaming import with_bias
