@@ -1,6 +1,8 @@
-"""RepMLPNet weights of the authors, in the training and the deploy form, and our own bare tensors.
+"""RepMLPNet weights of the authors and of mmpretrain, in two forms, and our own bare tensors.
 
-The authors' deploy form is our `injected`: it keeps every batch norm but those of the branches.
+Both have a training form and a deploy form, our `injected`: it keeps every batch norm but those of
+the branches. mmpretrain rounds a quarter of the width to a multiple of 8 within its gates: at the
+widths of T, B and L, the quarter itself.
 Shapes tell every size of square images; of other images the size must be stated.
 """
 
@@ -68,10 +70,12 @@ def _matrices(ours: State) -> State:
     return shaped
 
 
-def _unit(block: str, kernels: tuple[int, ...]) -> dict[str, str]:
+def _unit(block: str, norm: str, gate: str, kernels: tuple[int, ...]) -> dict[str, str]:
+    """Norms and layers of a gate are numbered after `norm` and `gate`."""
     mix = f"{block}.repmlp_block"
-    names = _norm("mix_norm", f"{block}.prebn1") | _norm("channel_norm", f"{block}.prebn2")
-    names |= with_bias({"mix.gate.fc1": f"{mix}.gp.fc1", "mix.gate.fc2": f"{mix}.gp.fc2"})
+    names = _norm("mix_norm", f"{block}.{norm.format(1)}")
+    names |= _norm("channel_norm", f"{block}.{norm.format(2)}")
+    names |= with_bias({f"mix.gate.fc{i}": f"{mix}.gp.{gate.format(i)}" for i in (1, 2)})
     names |= _conv("fc1", f"{block}.ffn_block.ffn_fc1") | _conv("fc2", f"{block}.ffn_block.ffn_fc2")
     names["mix.places.weight"] = f"{mix}.fc3.weight"
     if not kernels:
@@ -89,7 +93,7 @@ _TRAINING = PyramidFormat(
     outside=_conv("stem.conv", "conv_embedding") | _norm("norm", "head_norm"),
     optional=(_HEAD,),
     down=_conv("conv", "embeds.{p}"),
-    block=_unit("stages.{s}.{b}", (1, 3)),
+    block=_unit("stages.{s}.{b}", "prebn{}", "fc{}", (1, 3)),
     sign="mix.norm.weight",
     config=_config,
     reshape=_matrices,
@@ -97,7 +101,23 @@ _TRAINING = PyramidFormat(
 _DEPLOY = replace(
     _TRAINING,
     format="RepMLP (deploy)",
-    block=_unit("stages.{s}.{b}", ()),
+    block=_unit("stages.{s}.{b}", "prebn{}", "fc{}", ()),
+    sign="mix.places.bias",
+)
+_MMPRETRAIN = replace(
+    _TRAINING,
+    format="mmpretrain",
+    outside={"stem.conv.conv.weight": "backbone.patch_embed.projection.weight"}
+    | _norm("stem.conv.norm", "backbone.patch_embed.norm")
+    | _norm("norm", "backbone.final_norm"),
+    optional=(with_bias({"head": "head.fc"}),),
+    down=_conv("conv", "backbone.downsample_layers.{p}"),
+    block=_unit("backbone.stages.{s}.{b}", "norm{}", "conv{}.conv", (1, 3)),
+)
+_MMPRETRAIN_DEPLOY = replace(
+    _MMPRETRAIN,
+    format="mmpretrain (deploy)",
+    block=_unit("backbone.stages.{s}.{b}", "norm{}", "conv{}.conv", ()),
     sign="mix.places.bias",
 )
 
@@ -133,4 +153,12 @@ _OURS_DEPLOY = _own(
     )
 )
 
-REPMLPNET_FORMATS = (_own(_TRAINING), _own(_DEPLOY), _OURS_DEPLOY, _TRAINING, _DEPLOY)
+REPMLPNET_FORMATS = (
+    _own(_TRAINING),
+    _own(_DEPLOY),
+    _OURS_DEPLOY,
+    _TRAINING,
+    _DEPLOY,
+    _MMPRETRAIN,
+    _MMPRETRAIN_DEPLOY,
+)
