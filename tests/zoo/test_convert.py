@@ -231,8 +231,13 @@ def test_what_is_missing_or_left_over_is_named() -> None:
 
 
 def test_weights_of_another_architecture() -> None:
-    with pytest.raises(AllmlpError, match=r"no known network has these 2 tensors \(weight, bias\)"):
+    with pytest.raises(
+        AllmlpError, match=r"no known network has these 2 tensors \(weight, bias\)"
+    ) as caught:
         convert_state(nn.Linear(3, 3).state_dict())
+    known = str(caught.value).partition("known are: ")[2].split(", ")
+    assert {"mixer of timm", "scaling_mlp of allmlp", "repmlpnet of RepMLP"} <= set(known)
+    assert len(known) == len(set(known))
 
 
 class _Hostile:

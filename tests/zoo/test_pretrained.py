@@ -318,3 +318,15 @@ def test_block_transfer_keeps_named_sizes_apart() -> None:
     config = MixerConfig(patch_size=32)
     assert Mixer.resize_config(config, (448, 224), "block").token_hidden == 2 * 384
     assert Mixer.resize_config(config, (256, 256), "interpolate").token_hidden == 384
+
+
+def test_a_file_that_does_not_convert_is_named(tmp_path: Path) -> None:
+    state = to_timm(filled().state_dict())
+    del state["blocks.1.norm2.bias"]
+    for name, tensors, words in (
+        ("foreign", {"a": torch.zeros(1)}, "no known network has these 1 tensors"),
+        ("cut", state, "the file looks like timm but lacks blocks.1.norm2.bias"),
+    ):
+        save_file(tensors, tmp_path / f"{name}.safetensors")
+        with pytest.raises(AllmlpError, match=rf"^{tmp_path}/{name}\.safetensors: {words}"):
+            create_model("mixer_digits", pretrained=tmp_path / f"{name}.safetensors")

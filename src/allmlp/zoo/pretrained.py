@@ -172,7 +172,11 @@ def _with_fresh_parts(
 
 
 def _from_file(path: Path, img_size: tuple[int, int] | None = None) -> Weights:
-    converted = convert_state(read_tensors(path), img_size, read_settings(path))
+    tensors, settings = read_tensors(path), read_settings(path)
+    try:
+        converted = convert_state(tensors, img_size, settings)
+    except AllmlpError as error:
+        raise AllmlpError(f"{path}: {error}") from error
     return Weights(
         source=str(path),
         family=converted.family,

@@ -61,7 +61,8 @@ def convert_state(
     for converter in CONVERTERS:
         if converter.matches(bare):
             return converter.convert(bare, img_size, settings or {})
-    known = ", ".join(f"{c.family} of {c.format}" for c in CONVERTERS)
+    # several converters may read the forms of one format
+    known = ", ".join(dict.fromkeys(f"{c.family} of {c.format}" for c in CONVERTERS))
     shown = ", ".join(list(bare)[:3]) + (", …" if len(bare) > 3 else "")
     raise AllmlpError(
         f"no known network has these {len(bare)} tensors ({shown}); known are: {known}"
