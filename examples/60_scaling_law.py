@@ -1,6 +1,6 @@
 """Train a small table of sizes, fit a law to it, and ask what to do with ten times the compute.
 
-python examples/50_scaling_law.py
+python examples/60_scaling_law.py
 """
 
 import numpy as np
