@@ -93,7 +93,9 @@ class TrainConfig:
     batch_size: int = _option(64, "examples per step, over all processes")
     accumulate: int = _option(1, "slices a batch is computed in, to save memory")
     optimizer: str = _option(
-        "adamw", "adamw, adam, sgd, lion, muon, schedule_free, or a class by dotted path"
+        "adamw",
+        "adamw, adam, sgd, lion, muon, schedule_free, or a class by dotted path, whose module is "
+        "imported: trust it as code",
     )
     optimizer_options: dict[str, Any] = field(
         default_factory=dict, metadata={"help": "further arguments of the optimizer, by name"}
