@@ -1,5 +1,6 @@
 """Every block of the README runs, in order, in one empty folder; and its claims hold."""
 
+import json
 import re
 import shlex
 from importlib.metadata import version
@@ -70,3 +71,39 @@ def test_one_version() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == version("allmlp")
     assert version("allmlp") in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+SPEED_RECORD = ROOT / "benchmarks" / "results" / "vision_speed_cpu.json"
+SPEEDS = json.loads(SPEED_RECORD.read_text(encoding="utf-8"))["rows"]
+SPEED = r"^\| ((?:Mixer|ResMLP|gMLP|ConvMixer)-\S+) \| (.+?) \| (.+?) \| (two cores|one thread)"
+
+
+def test_speeds_are_those_of_the_record() -> None:
+    stated = re.findall(SPEED, README, flags=re.MULTILINE)
+    assert len(stated) == len({row["what"].split()[0] for row in SPEEDS})
+    for net, forward, training, cores in stated:
+        name = net.lower().replace("-", "_").replace("/", "")
+        name = "convmixer_1024_20" if name.startswith("convmixer") else name
+        own = [row for row in SPEEDS if row["what"].startswith(f"{name} ")]
+        assert {row["machine"]["threads"] for row in own} == {2 if cores == "two cores" else 1}
+        for kind, cell in (("forward", forward), ("training step", training)):
+            medians = [row["ours/timm"][1] for row in own if f" {kind}," in row["what"]]
+            found = [float(number) for number in re.findall(r"\d\.\d\d", cell)]
+            expected = [min(medians), max(medians)] if len(medians) > 1 else medians
+            # two digits are stated
+            assert found == pytest.approx(expected, abs=0.0051), (net, kind)
+
+
+def test_speeds_against_timms_default_are_those_of_the_record() -> None:
+    ours = [row for row in SPEEDS if row["gelu"] == "tanh"]
+
+    def ratios(kind: str, dtype: str) -> list[float]:
+        found = [r["ours/timm default"] for r in ours if kind in r["what"] and dtype in r["what"]]
+        return sorted(found)
+
+    text = " ".join(README.split())
+    fp32, bf16 = ratios("forward", "float32"), ratios("forward", "bfloat16")
+    assert f"{fp32[0]:.2f} to {fp32[-1]:.2f} of timm's time in fp32" in text
+    assert f"{bf16[0]:.2f} to {bf16[-1]:.2f} in bf16" in text
+    step = [*ratios("training", "float32"), *ratios("training", "bfloat16")]
+    assert f"training steps {step[0]:.2f} and {step[1]:.2f}" in text
