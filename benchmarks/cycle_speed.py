@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from allmlp.bench import Timing, describe_machine, take_turns
-from allmlp.models.cyclemlp import CycleBlock, CycleFC
+from allmlp.layers.cycle import CycleFC
+from allmlp.models.cyclemlp import CycleBlock
 from allmlp.zoo import create_model
 
 RESULTS = Path(__file__).parent / "results"

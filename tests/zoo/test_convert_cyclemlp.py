@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from allmlp.errors import AllmlpError
-from allmlp.models.cyclemlp import CycleFC, CycleMLP, CycleMLPConfig
+from allmlp.layers.cycle import CycleFC
+from allmlp.models.cyclemlp import CycleMLP, CycleMLPConfig
 from allmlp.zoo.convert import convert_state
 from allmlp.zoo.tensors import read_tensors
 

@@ -15,13 +15,8 @@ from torch import Tensor, nn
 
 from allmlp.deploy.batch_norm import scale_and_shift
 from allmlp.errors import AllmlpError
-from allmlp.models.repmlp import (
-    ConvNorm,
-    RepMLPNet,
-    RepMLPUnit,
-    ShareSetLinear,
-    TrainingMix,
-)
+from allmlp.layers.share_sets import ConvNorm, ShareSetLinear, TrainingMix
+from allmlp.models.repmlp import RepMLPNet, RepMLPUnit
 from allmlp.ops.convolution_matrix import convolution_matrix
 
 __all__ = ["inject_locality", "merge_repmlpnet"]
