@@ -1,12 +1,11 @@
-"""What is summed up during one measured step. Nothing here waits for the device but `record`.
+"""What is summed up during one measured step. Nothing here waits for the device.
 
 Norms are taken in float64 (float32 on Apple's GPU, which has no float64): the squares of a gradient
 of 1e-25 vanish in float32, and a gradient that small is just what is looked for.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
@@ -18,15 +17,9 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from allmlp.errors import AllmlpError
 from allmlp.layers.activations import Sine, SquaredReLU
-from allmlp.training.flow_record import (
-    ActivationFlow,
-    FlowRecord,
-    LayerFlow,
-    NonFinite,
-    ParameterFlow,
-)
+from allmlp.training.flow_pending import Pending, pending, stacked, wide_dtype
 
-__all__ = ["Measurement", "Pending", "own_modules"]
+__all__ = ["Measurement", "own_modules"]
 
 _BOUNDS = {
     nn.Tanh: (-1.0, 1.0),
@@ -81,7 +74,7 @@ class _Units:
 
     def silent(self) -> Tensor:
         """The share, a scalar."""
-        shares = [1 - a.to(_wide(a)).mean() for a in self._active.values()]
+        shares = [1 - a.to(wide_dtype(a)).mean() for a in self._active.values()]
         return torch.stack(shares).amax()
 
 
@@ -111,7 +104,7 @@ class _Activation:
         self.units = _Units()
 
     def see(self, module: nn.Module, x: Tensor, axis: int | None) -> None:
-        self.sum = _plus(self.sum, x.sum(dtype=_wide(x)))
+        self.sum = _plus(self.sum, x.sum(dtype=wide_dtype(x)))
         self.squares = _plus(self.squares, _norm(x).square())
         self.elements += x.numel()
         self.units.add(x, axis)
@@ -121,18 +114,6 @@ class _Activation:
             margin = _MARGIN * (high - low)
             beyond = (x < low + margin) | (x > high - margin)
             self.saturated = _plus(self.saturated, beyond.sum())
-
-
-@dataclass(frozen=True)
-class Pending:
-    """A finished measurement whose numbers still lie on the device, in one vector."""
-
-    rows: dict[str, Any]
-    numbers: Tensor
-
-    def record(self) -> FlowRecord:
-        """Fetch the numbers: the one transfer, for which the device is waited."""
-        return _record(_filled(self.rows, self.numbers.tolist()))
 
 
 class Measurement:
@@ -242,7 +223,7 @@ class Measurement:
         """The gradient of a parameter, as accumulated so far."""
         gradient = self.parameters[name].grad
         if gradient is not None:
-            zeros = (_dense(gradient) == 0).to(_wide(gradient)).mean()
+            zeros = (_dense(gradient) == 0).to(wide_dtype(gradient)).mean()
             self._gradients[name] = _norm(gradient), _whole(zeros)
 
     @torch.no_grad()
@@ -325,8 +306,7 @@ class Measurement:
                 for name in self.parameters
             ],
         }
-        numbers: list[Tensor] = []
-        return Pending(_emptied(rows, numbers), _vector(numbers))
+        return pending(rows)
 
 
 def own_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -348,11 +328,7 @@ def _norm(x: Tensor) -> Tensor:
     """Euclidean norm as a scalar on the device; of the whole tensor if it is distributed."""
     x = _dense(x.detach())
     x = x.abs() if x.is_complex() else x
-    return _whole(torch.linalg.vector_norm(x, dtype=_wide(x)))
-
-
-def _wide(x: Tensor) -> torch.dtype:
-    return torch.float32 if x.device.type == "mps" else torch.float64
+    return _whole(torch.linalg.vector_norm(x, dtype=wide_dtype(x)))
 
 
 def _dense(x: Tensor) -> Tensor:
@@ -369,7 +345,7 @@ def _plus(known: Tensor | None, more: Tensor) -> Tensor:
 
 def _total(norms: Iterable[Tensor]) -> Tensor | None:
     found = list(norms)
-    return _norm(_vector(found)) if found else None
+    return _norm(stacked(found)) if found else None
 
 
 def _bounds(module: nn.Module) -> tuple[float, float] | None:
@@ -392,91 +368,3 @@ def _tensors(value: Any) -> Iterator[Tensor]:
     elif is_dataclass(value) and not isinstance(value, type):
         for field in fields(value):
             yield from _tensors(getattr(value, field.name))
-
-
-@dataclass(frozen=True)
-class _Slot:
-    index: int
-
-
-def _emptied(value: Any, numbers: list[Tensor]) -> Any:
-    """The same structure with each tensor moved to `numbers`."""
-    if isinstance(value, Tensor):
-        numbers.append(value)
-        return _Slot(len(numbers) - 1)
-    if isinstance(value, dict):
-        return {key: _emptied(entry, numbers) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_emptied(entry, numbers) for entry in value]
-    return value
-
-
-def _filled(value: Any, numbers: list[float]) -> Any:
-    if isinstance(value, _Slot):
-        return numbers[value.index]
-    if isinstance(value, dict):
-        return {key: _filled(entry, numbers) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_filled(entry, numbers) for entry in value]
-    return value
-
-
-def _vector(scalars: list[Tensor]) -> Tensor:
-    if not scalars:
-        return torch.zeros(0)
-    first = scalars[0]  # of a model on several devices, the first one's collects
-    return torch.stack([x.to(first.device, _wide(first)) for x in scalars])
-
-
-def _record(rows: dict[str, Any]) -> FlowRecord:
-    parameters = tuple(ParameterFlow(**row) for row in rows["parameters"])
-    return FlowRecord(
-        step=rows["step"],
-        gradient=rows["gradient"],
-        clipped=rows["clipped"],
-        nonfinite=_nonfinite(rows, parameters),
-        layers=tuple(LayerFlow(**row) for row in rows["layers"]),
-        activations=tuple(_activation(**row) for row in rows["activations"]),
-        parameters=parameters,
-    )
-
-
-def _activation(
-    *,
-    name: str,
-    call: int,
-    sum: float,
-    squares: float,
-    elements: int,
-    dead: float,
-    saturated: float | None,
-    examples: int,
-) -> ActivationFlow:
-    mean = sum / elements
-    variance = squares / elements - mean**2
-    return ActivationFlow(
-        name=name,
-        call=call,
-        mean=mean,
-        # rounding can leave a constant slightly below zero; NaN stays NaN
-        std=0.0 if variance < 0 else math.sqrt(variance),
-        dead=dead,
-        saturated=None if saturated is None else saturated / elements,
-        examples=examples,
-    )
-
-
-def _nonfinite(rows: dict[str, Any], parameters: tuple[ParameterFlow, ...]) -> NonFinite | None:
-    for parameter in parameters:
-        if not math.isfinite(parameter.weight):
-            return NonFinite(parameter.name, "weight")
-    for name, finite in rows["finite"].items():
-        if not finite:
-            return NonFinite(name, "output")
-    for name, finite in rows["finite gradients"].items():
-        if not finite:
-            return NonFinite(name, "gradient")
-    for parameter in parameters:
-        if parameter.gradient is not None and not math.isfinite(parameter.gradient):
-            return NonFinite(parameter.name, "gradient")
-    return None

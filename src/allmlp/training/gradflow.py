@@ -33,7 +33,8 @@ from torch.optim.optimizer import (
 from torch.utils.hooks import RemovableHandle
 
 from allmlp.errors import AllmlpError, check_integers
-from allmlp.training.flow_measurement import Measurement, Pending, own_modules
+from allmlp.training.flow_measurement import Measurement, own_modules
+from allmlp.training.flow_pending import Pending
 from allmlp.training.flow_record import FlowRecord
 from allmlp.training.flow_report import FlowReport
 
