@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from allmlp.bench import Timing, describe_machine, take_turns
 from allmlp.layers.cycle import CycleFC
-from allmlp.models.cyclemlp import CycleBlock
+from allmlp.layers.mix_block import MixBlock
 from allmlp.zoo import create_model
 
 RESULTS = Path(__file__).parent / "results"
@@ -34,7 +34,7 @@ NAME = "cyclemlp_b2"
 Turns = Callable[[dict[str, Callable[[], object]]], dict[str, Timing]]
 
 
-def linears(block: CycleBlock, x: Tensor) -> Callable[[], object]:
+def linears(block: MixBlock, x: Tensor) -> Callable[[], object]:
     """The products of a block, each by itself."""
     b, h, w, d = x.shape
     mix, mlp = block.mix, block.channel_mlp

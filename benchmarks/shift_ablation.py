@@ -27,7 +27,8 @@ import allmlp
 from allmlp.bench import describe_machine
 from allmlp.data import BrokenImages, ImageSet, Preprocess, load_source, prepare
 from allmlp.layers import Mlp
-from allmlp.models.cyclemlp import CycleBlock, CycleMLP, CycleMLPConfig
+from allmlp.layers.mix_block import MixBlock
+from allmlp.models.cyclemlp import CycleMLP, CycleMLPConfig
 
 RESULT = Path(__file__).parent / "results" / "shift_ablation.json"
 WIDTHS, DEPTHS, SIDE = (64, 128), (3, 3), 32
@@ -68,7 +69,7 @@ def build(variant: str, channels: int, classes: int) -> CycleMLP:
     model = CycleMLP(config)
     if variant == "convolution":
         for block in model.modules():
-            if isinstance(block, CycleBlock):
+            if isinstance(block, MixBlock):
                 width = block.channel_norm.weight.shape[0]
                 block.mix.along_w = Convolution(width, (1, 3))
                 block.mix.along_h = Convolution(width, (3, 1))

@@ -53,6 +53,35 @@ def test_inference_equals_training_arithmetic() -> None:
     torch.testing.assert_close(fused, mlp(x).detach(), rtol=1e-5, atol=1e-6)
 
 
+def test_joining_a_stream_is_a_sum() -> None:
+    mlp, stream, x = Mlp(16, 64), torch.randn(9, 16), torch.randn(9, 16)
+    before = stream.clone()
+    learned = mlp.join(stream, x)
+    assert torch.equal(learned, stream + mlp(x))
+    with torch.inference_mode():
+        fused = mlp.join(stream, x)
+    assert torch.equal(stream, before)
+    # another kernel sums in another order: float32 rounding of a sum of 64 products
+    torch.testing.assert_close(fused, learned.detach(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("part", ["", "dropout", "fc2"])
+def test_a_hook_sees_a_branch_without_its_stream(part: str) -> None:
+    mlp, stream, x = Mlp(3, 4).eval(), torch.randn(2, 3), torch.randn(2, 3)
+    seen: list[torch.Tensor] = []
+    mlp.get_submodule(part).register_forward_hook(lambda _m, _i, output: seen.append(output))
+    with torch.no_grad():
+        joined = mlp.join(stream, x)
+    torch.testing.assert_close(stream + seen[-1], joined)
+
+
+def test_joining_drops_units_in_training() -> None:
+    mlp, stream, x = Mlp(8, 16, dropout_rate=0.5), torch.zeros(4, 8), torch.randn(4, 8)
+    with torch.no_grad():
+        assert (mlp.join(stream, x) == 0).any()
+        assert not (mlp.eval().join(stream, x) == 0).any()
+
+
 @pytest.mark.parametrize("kind", [Mlp, TokenMlp])
 def test_dropout_acts_in_training_only(kind: type[nn.Module]) -> None:
     mlp = kind(8, 16, dropout_rate=0.5)

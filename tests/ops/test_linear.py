@@ -35,6 +35,42 @@ def test_plain_product_at_inference(
     torch.testing.assert_close(found, F.linear(x, weight, given), rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("with_bias", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(7,), (3, 7), (2, 3, 7), (0, 7)])
+def test_a_summand_within_the_product(
+    with_bias: bool, dtype: torch.dtype, shape: tuple[int, ...]
+) -> None:
+    sizes = (shape, (5, 7), (5,), (*shape[:-1], 5))
+    x, weight, bias, plus = (torch.randn(*s).to(dtype) for s in sizes)
+    given, before = bias if with_bias else None, plus.clone()
+    with torch.inference_mode():
+        found = linear(x, weight, given, plus)
+    assert torch.equal(plus, before)
+    assert found.dtype == dtype
+    tolerance = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 5e-2}[dtype]
+    expected = plus + F.linear(x, weight, given)
+    torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
+
+
+def test_a_summand_of_another_kind() -> None:
+    x, weight, bias = torch.randn(3, 7), torch.randn(5, 7), torch.randn(5)
+    expected = F.linear(x, weight, bias)
+    wide, strided, learning = torch.randn(3, 5).double(), torch.randn(5, 3).T, torch.randn(3, 5)
+    with torch.no_grad():
+        for plus in (wide, strided):
+            # the product is a float32 one in another order
+            found = linear(x, weight, bias, plus)
+            torch.testing.assert_close(found, plus + expected, rtol=1e-5, atol=1e-6)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = linear(x, weight, bias, wide.float())
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, wide.float() + expected, rtol=0.05, atol=0.05)
+    learning.requires_grad_()
+    linear(x, weight, bias, learning).sum().backward()
+    assert learning.grad is not None
+
+
 def test_a_bias_alone_may_learn() -> None:
     x, weight, bias = torch.randn(3, 4), torch.randn(5, 4), torch.randn(5, requires_grad=True)
     assert linear(x, weight, bias).requires_grad

@@ -3,6 +3,7 @@
 Axes: b batch, n tokens, d width, m hidden.
 """
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -49,6 +50,17 @@ class Mlp(nn.Module):
         if hooked(self.fc2):
             return self.dropout(self.fc2(hidden))
         return self.dropout(linear(hidden, self.fc2.weight, self.fc2.bias))
+
+    def join(self, stream: Float[Tensor, "*b d"], x: Float[Tensor, "*b d"]) -> Tensor:
+        """`stream + self(x)`; at inference the sum is part of the last product.
+
+        Hooks on the module or its last parts see what they always see.
+        """
+        dropped = self.training and self.dropout.p > 0
+        if torch.is_grad_enabled() or dropped or hooked(self, self.dropout, self.fc2):
+            return stream + self(x)
+        hidden = linear_activation(x, self.fc1, self.activation)
+        return linear(hidden, self.fc2.weight, self.fc2.bias, plus=stream)
 
 
 class TokenMlp(nn.Module):

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
-from allmlp.layers.drop_path import DropPath
 from allmlp.layers.head import make_zero_head, zero_head_
 from allmlp.layers.layout import show_places
+from allmlp.layers.mix_block import MixBlock
 from allmlp.layers.mlp import Mlp
 from allmlp.layers.pool import MeanPool
 from allmlp.layers.pyramid import make_stages
@@ -32,7 +32,6 @@ __all__ = [
     "GROUPINGS",
     "VARIANTS",
     "CSMixer",
-    "CSMixerBlock",
     "CSMixerConfig",
     "CrossScaleMerge",
     "CrossScaleStem",
@@ -241,34 +240,6 @@ class SpatialChannelMix(nn.Module):
         return f"heads={self.heads}, rank={self.rank}, side={self.side}, grouping={self.grouping!r}"
 
 
-class CSMixerBlock(nn.Module):
-    """Pre-norm residual mixing of places and channels, then an MLP over channels.
-
-    Args:
-        width: d.
-        mix: (b, h, w, d) -> (b, h, w, d), mixes places.
-        channel_mlp: (..., d) -> (..., d), mixes channels.
-        drop_path_rate: probability that a sample skips a branch, in [0, 1).
-
-    Shape:
-        (b, h, w, d) -> (b, h, w, d); dtype unchanged.
-    """
-
-    def __init__(
-        self, *, width: int, mix: nn.Module, channel_mlp: nn.Module, drop_path_rate: float = 0.0
-    ):
-        super().__init__()
-        self.mix_norm = nn.LayerNorm(width)
-        self.mix = mix
-        self.channel_norm = nn.LayerNorm(width)
-        self.channel_mlp = channel_mlp
-        self.drop_path = DropPath(drop_path_rate)
-
-    def forward(self, x: Float[Tensor, "b h w d"]) -> Float[Tensor, "b h w d"]:
-        x = x + self.drop_path(self.mix(self.mix_norm(x)))
-        return x + self.drop_path(self.channel_mlp(self.channel_norm(x)))
-
-
 class CSMixer(Pyramid):
     """A pyramid of stages at strides 4, 8, 16 and 32, LayerNorm, mean over places, linear head.
 
@@ -308,9 +279,9 @@ class CSMixer(Pyramid):
         self.head = self._make_head()
         self.init_weights()
 
-    def _make_block(self, stage: int, number: int, drop_path_rate: float) -> CSMixerBlock:
+    def _make_block(self, stage: int, number: int, drop_path_rate: float) -> MixBlock:
         c, width = self.config, self.config.widths[stage]
-        return CSMixerBlock(
+        return MixBlock(
             width=width,
             mix=SpatialChannelMix(
                 width=width,

@@ -20,16 +20,16 @@ from torch.nn import functional as F
 
 from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
 from allmlp.layers.cycle import CycleFC, CycleMix, CycleSum
-from allmlp.layers.drop_path import DropPath
 from allmlp.layers.head import make_zero_head, zero_head_
 from allmlp.layers.layout import show_places
+from allmlp.layers.mix_block import MixBlock
 from allmlp.layers.mlp import Mlp
 from allmlp.layers.pool import MeanPool
 from allmlp.layers.pyramid import make_stages
 from allmlp.models.pyramid import PATCH, Pyramid
 from allmlp.ops.shift import SHIFT_PATTERNS, make_pattern
 
-__all__ = ["EXPERIMENTAL", "VARIANTS", "CycleBlock", "CycleMLP", "CycleMLPConfig"]
+__all__ = ["EXPERIMENTAL", "VARIANTS", "CycleMLP", "CycleMLPConfig"]
 
 SKELETONS = ("pvt", "swin")
 
@@ -87,34 +87,6 @@ class CycleMLPConfig:
                 f"CycleMLP needs images of {PATCH} pixels a side at least, got {size[0]}x{size[1]};"
                 " enlarge them"
             )
-
-
-class CycleBlock(nn.Module):
-    """Pre-norm residual spatial mixing, then an MLP over channels.
-
-    Args:
-        width: d.
-        mix: (b, h, w, d) -> (b, h, w, d), mixes places.
-        channel_mlp: (..., d) -> (..., d), mixes channels.
-        drop_path_rate: probability that a sample skips a branch, in [0, 1).
-
-    Shape:
-        (b, h, w, d) -> (b, h, w, d); dtype unchanged.
-    """
-
-    def __init__(
-        self, *, width: int, mix: nn.Module, channel_mlp: nn.Module, drop_path_rate: float = 0.0
-    ):
-        super().__init__()
-        self.mix_norm = nn.LayerNorm(width)
-        self.mix = mix
-        self.channel_norm = nn.LayerNorm(width)
-        self.channel_mlp = channel_mlp
-        self.drop_path = DropPath(drop_path_rate)
-
-    def forward(self, x: Float[Tensor, "b h w d"]) -> Float[Tensor, "b h w d"]:
-        x = x + self.drop_path(self.mix(self.mix_norm(x)))
-        return x + self.drop_path(self.channel_mlp(self.channel_norm(x)))
 
 
 class ConvEmbed(nn.Module):
@@ -246,12 +218,12 @@ class CycleMLP(Pyramid):
         self.head = self._make_head()
         self.init_weights()
 
-    def _make_block(self, stage: int, number: int, drop_path_rate: float) -> CycleBlock:
+    def _make_block(self, stage: int, number: int, drop_path_rate: float) -> MixBlock:
         c, width = self.config, self.config.widths[stage]
         seed = 2 * (sum(c.depths[:stage]) + number)  # read by the random pattern alone
         along_w = make_pattern(c.pattern, width, (1, c.stepsize), seed=seed)
         along_h = make_pattern(c.pattern, width, (c.stepsize, 1), seed=seed + 1)
-        return CycleBlock(
+        return MixBlock(
             width=width,
             mix=_SKELETONS[c.skeleton].mix(width=width, along_w=along_w, along_h=along_h),
             channel_mlp=Mlp(width, c.mlp_ratios[stage] * width),
