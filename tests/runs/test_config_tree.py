@@ -71,7 +71,8 @@ def test_settings_win_over_the_tree_and_leave_it_alone() -> None:
         ({"train": 3}, "train must be a section with keys, got 3"),
         ({"run": {"precision": "fp8"}}, "run.precision must be one of auto, fp32, bf16"),
         ({"data": {"img_size": [8]}}, r"data.img_size must be an integer or \[height, width\]"),
-        ({"model": {"overrides": 3}}, "model.overrides must be a mapping"),
+        ({"model": {"overrides": 3}}, "model.overrides must be a mapping of names, got 3"),
+        ({"train": {"optimizer_options": {None: 1}}}, "must be a mapping of names, got {None: 1}"),
     ],
 )
 def test_wrong_trees(tree: dict[str, object], message: str) -> None:
@@ -142,3 +143,8 @@ def test_a_path_through_a_value() -> None:
 def test_configs_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Config().train.lr = 3.0
+
+
+def test_names_that_yaml_reads_as_numbers() -> None:
+    tree = {"train": {"class_weights": {7: 2.0, "cat": 1.0}}}
+    assert build_config(tree).train.class_weights == {"7": 2.0, "cat": 1.0}

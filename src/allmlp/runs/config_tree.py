@@ -220,7 +220,10 @@ def _match(hint: Any, value: Any) -> tuple[bool, Any]:
         matches = [_match(part, v) for part, v in zip(get_args(hint), value, strict=True)]
         return all(matched for matched, _ in matches), tuple(result for _, result in matches)
     if get_origin(hint) is dict:
-        return isinstance(value, dict), value
+        # YAML reads the class 7 as a number; what {null: 1} or {true: 1} means nobody knows
+        if not isinstance(value, dict) or not all(type(key) in (str, int) for key in value):
+            return False, value
+        return True, {str(key): held for key, held in value.items()}
     if hint is float:
         # YAML 1.1 reads 1e-3 as text: it wants 1.0e-3
         try:
@@ -238,6 +241,6 @@ def _spell(hint: Any) -> str:
     if get_origin(hint) is tuple:
         return "[height, width]" if get_args(hint)[0] is int else "[smallest, largest]"
     if get_origin(hint) is dict:
-        return "a mapping"
+        return "a mapping of names"
     names = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
     return names.get(hint, "null")
