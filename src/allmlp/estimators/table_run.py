@@ -19,10 +19,10 @@ from typing import Any, Literal
 
 import numpy as np
 import yaml
-from safetensors import SafetensorError, safe_open
 
 from allmlp.data import Table, group_parts, random_parts, read_table, time_parts
 from allmlp.errors import AllmlpError, check_choice, listing, unknown_name
+from allmlp.estimators.saved import saved_class
 from allmlp.estimators.table_scores import (
     calibration,
     importances,
@@ -91,8 +91,8 @@ class TableRun:
             raise AllmlpError(f"{self.directory.config} is damaged ({e}); use another run") from e
         if not self.directory.weights.is_file():
             raise AllmlpError(f"{path} holds no trained model; train again")
-        kind = json.loads(_metadata(self.directory.weights)).get("class")
-        loads = TabularClassifier if kind == "TabularClassifier" else TabularRegressor
+        kind = saved_class(self.directory.weights)
+        loads = TabularClassifier if kind == TabularClassifier.__name__ else TabularRegressor
         self.model: Estimator = loads.load(self.directory.weights)
 
     def scores(self) -> dict[str, Any]:
@@ -276,11 +276,3 @@ def _parts(config: TableConfig, table: Table, y: np.ndarray | None) -> dict[str,
         return group_parts(table[config.group])
     labels = y if y is not None and _is_classes(config, y) else None
     return random_parts(len(table), labels)
-
-
-def _metadata(path: Path) -> str:
-    try:
-        with safe_open(path, "pt") as file:
-            return (file.metadata() or {}).get("allmlp-estimator", "{}")
-    except (OSError, SafetensorError) as e:
-        raise AllmlpError(f"{path} cannot be read as an estimator ({e})") from e
