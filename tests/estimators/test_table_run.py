@@ -13,8 +13,10 @@ from allmlp.cli.table import means_table
 from allmlp.data import read_table, to_table
 from allmlp.errors import AllmlpError
 from allmlp.estimators import TabularClassifier, TabularRegressor
-from allmlp.estimators.table_run import TableConfig, TableRun, train_table
-from allmlp.estimators.table_scores import calibration, importances, partial_dependence
+from allmlp.estimators.table_run import TableRun
+from allmlp.estimators.table_scores import calibration, importances, partial_dependence, scores
+from allmlp.estimators.table_source import TableConfig
+from allmlp.estimators.table_train import train_table
 
 TINY = [
     "--epochs",
@@ -76,7 +78,8 @@ def test_train_says_what_it_found(
     assert "size: number, " in said
     assert "9.2% missing" in said
     assert "RMSE" in said
-    assert f"allmlp predict {path} TABLE.csv" in said
+    assert f"predict {path} TABLE.csv" in said
+    assert f"report        {path / 'report.html'}" in said
     records = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
     assert [r["epoch"] for r in records] == list(range(1, 16))
     scores = TableRun(path).scores()
@@ -221,8 +224,13 @@ def test_calibration_of_known_answers() -> None:
         def predict_proba(self, X: object) -> np.ndarray:
             return np.array([[0.25, 0.75]] * 4 + [[1.0, 0.0]] * 2)
 
-    found = calibration(Sure(), to_table(np.zeros((6, 1))), np.array([1, 1, 0, 0, 0, 0]))
-    assert found["confidence"] == [0.75, 1.0]
-    assert found["accuracy"] == [0.5, 1.0]
-    assert found["count"] == [4, 2]
-    assert found["error"] == pytest.approx(0.25 * 4 / 6)
+    table, y = to_table(np.zeros((6, 1))), np.array([1, 1, 0, 0, 0, 0])
+    filled = [b for b in calibration(Sure(), table, y)["bins"] if b["count"]]
+    assert [b["confidence"] for b in filled] == [0.75, 1.0]
+    assert [b["accuracy"] for b in filled] == [0.5, 1.0]
+    assert [b["count"] for b in filled] == [4, 2]
+    found = scores(Sure(), table, y)
+    assert found["ece"] == pytest.approx(0.25 * 4 / 6)
+    assert found["accuracy"] == found["baseline"]["accuracy"] == pytest.approx(4 / 6)
+    assert found["classes"][0]["recall"] == 0.5
+    assert found["roc_auc"] == 0.75

@@ -39,6 +39,18 @@ class Look:
     def pictures(self) -> list[dict[str, Any]]:
         return self.page.evaluate(PICTURES)
 
+    def sound(self, width: int) -> list[dict[str, Any]]:
+        """No complaint, no request, nothing too wide, every picture there to be seen."""
+        assert self.messages == []
+        assert self.requests == []
+        assert self.page.evaluate("document.documentElement.scrollWidth") <= width
+        for p in (pictures := self.pictures):
+            assert (p["empty"], p["hidden"]) == (False, False)
+            assert min(p["width"], p["height"]) >= 20
+            if not p["scrolled"]:  # a wide table scrolls by itself
+                assert 0 <= p["left"] <= width - p["width"]
+        return pictures
+
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:

@@ -81,20 +81,6 @@ def rename_classes(run: Path, names: tuple[str, ...], count: int = 400) -> None:
     (run / "eval" / "mistakes.json").write_text(json.dumps(mistakes))
 
 
-def assert_sound(seen: Any, width: int) -> list[dict[str, Any]]:
-    """No complaint, no request, nothing too wide, every picture there to be seen."""
-    assert seen.messages == []
-    assert seen.requests == []
-    assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
-    pictures: list[dict[str, Any]] = seen.pictures
-    for p in pictures:
-        assert (p["empty"], p["hidden"]) == (False, False)
-        assert min(p["width"], p["height"]) >= 20
-        if not p["scrolled"]:  # a wide table scrolls by itself
-            assert 0 <= p["left"] <= width - p["width"]
-    return pictures
-
-
 @pytest.fixture(scope="module")
 def written(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a run, in it."""
@@ -113,7 +99,7 @@ def test_a_run_in_a_browser(
     seen = look(written, width, scheme)
     run = read_run(written.parent)
     # three curves, reliability, gradient flow twice, mistakes and training images
-    assert len(assert_sound(seen, width)) == 6 + len(run.mistakes) + 16
+    assert len(seen.sound(width)) == 6 + len(run.mistakes) + 16
     titles = seen.page.locator("h2").all_inner_texts()
     assert titles == [
         "Curves",
@@ -180,7 +166,7 @@ def test_class_names_are_text(copied: Path, look: Callable[..., Any]) -> None:
     path = write_report(copied / "seed 0")
     for width in (390, 1280):
         seen = look(path, width)
-        assert_sound(seen, width)
+        seen.sound(width)
         assert seen.page.title() == "mixer_digits on digits"
         names = seen.page.locator("#s4 tbody th").all_inner_texts()
         assert [n.strip() for n in names] == [n.strip() for n in NASTY]
@@ -192,7 +178,7 @@ def test_a_thousand_classes(copied: Path, look: Callable[..., Any]) -> None:
     path = write_report(copied / "seed 0")
     assert path.stat().st_size <= 2 * 2**20
     seen = look(path, 390)
-    pictures = assert_sound(seen, 390)
+    pictures = seen.sound(390)
     assert any(p["name"].startswith("Confusion matrix of 1000 classes") for p in pictures)
     assert seen.page.locator("#s4 tbody tr").count() == 1000
     seen.page.get_by_role("button", name="F1").click()
@@ -210,10 +196,12 @@ def test_an_unfinished_run_has_a_page(copied: Path) -> None:
     assert run_page(read_run(run)).lead == "Not scored yet: 0 of 2 epochs are done."
 
 
-def test_a_table_has_no_page(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text("table: {source: t.csv, target: y}\n")
-    with pytest.raises(AllmlpError, match=r"a run on images, .* is one on a table; its scores are"):
-        write_report(tmp_path)
+def test_tables_are_not_compared(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text("table: {source: t.csv, target: y}\n")
+    with pytest.raises(AllmlpError, match=r"only runs on images are compared, .* on a table"):
+        compare_runs([tmp_path / "a", tmp_path / "b"])
 
 
 @pytest.mark.parametrize(
@@ -272,7 +260,7 @@ def test_a_sweep_in_a_browser(copied: Path, look: Callable[..., Any]) -> None:
     path = write_sweep(copied)
     for width, scheme in ((390, "dark"), (1280, "light")):
         seen = look(path, width, scheme)
-        pictures = assert_sound(seen, width)
+        pictures = seen.sound(width)
         assert sum(p["name"].startswith("Validation accuracy") for p in pictures) == 3
         assert seen.page.locator("#s1 tbody tr").count() == 3
         seen.page.get_by_role("link", name="seed 1").click()

@@ -28,7 +28,7 @@ def compare(
     from rich.table import Table
 
     from allmlp.report import compare_runs, comparison_page, write_page
-    from allmlp.report.run_page import describe_count, describe_seconds
+    from allmlp.report.sections import describe_count, describe_seconds
 
     found = compare_runs(runs)
     table = Table(box=None, pad_edge=False)

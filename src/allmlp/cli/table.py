@@ -39,7 +39,7 @@ def train_table_from(
     split: Mapping[str, Any],
     tree: Mapping[str, Any],
     given: Mapping[str, Any],
-) -> None:
+) -> Path:
     """Train, and say what was found.
 
     Args:
@@ -49,6 +49,9 @@ def train_table_from(
         split: task, time and group.
         tree: of --config and the dotted flags; `table` alone is read.
         given: parameters of the estimator that have short flags; None is not given.
+
+    Returns:
+        The run's folder.
 
     Raises:
         AllmlpError: settings of other data, or a table that cannot be trained on.
@@ -75,7 +78,8 @@ def train_table_from(
     known |= {"target": target, "run": run}
 
     from allmlp.data import read_table
-    from allmlp.estimators.table_run import TableConfig, describe_columns, train_table
+    from allmlp.estimators.table_source import TableConfig
+    from allmlp.estimators.table_train import describe_columns, train_table
 
     config = TableConfig(**known, parameters=parameters)
     for row in describe_columns(read_table(config.source)):
@@ -88,7 +92,7 @@ def train_table_from(
     for row in ranked[:5]:
         print(f"  {row['column']}: {row['mean']:.4f} ± {row['std']:.4f}")
     print(f"run           {trained.directory.path}")
-    print(f"predict with  allmlp predict {trained.directory.path} TABLE.csv")
+    return trained.directory.path
 
 
 def predict_table(
@@ -124,9 +128,10 @@ def evaluate_table(run: Path, data: str | None, part: str) -> None:
 def _said(found: Mapping[str, Any]) -> str:
     rows = f"of {found['count']} rows"
     if "rmse" in found:
+        explained = "" if found["r2"] is None else f", R² {found['r2']:.4f}"
         return (
             f"RMSE {found['rmse']:.4f} {rows} (the mean alone: {found['baseline']['rmse']:.4f}), "
-            f"MAE {found['mae']:.4f}, R² {found['r2']:.4f}"
+            f"MAE {found['mae']:.4f}{explained}"
         )
     area = f", ROC AUC {found['roc_auc']:.4f}" if "roc_auc" in found else ""
     return (

@@ -81,7 +81,7 @@ def train(
         A run to go on with under its own configuration; `auto` for the one of this configuration
         (in the folder --run, else the newest under runs/) if there is one, else a new one.
     report:
-        Write report.html at the end, which takes a second or two; a table has none.
+        Write report.html at the end, which takes a second or two.
     task:
         Of a table: auto takes texts, and numbers that are only two, for classes.
     time:
@@ -102,7 +102,10 @@ def train(
         given = {"model": model, "max_epochs": epochs, "batch_size": batch_size, "lr": lr}
         given |= {"random_state": seed, "device": device}
         split = {"task": task, "time": time, "group": group}
-        train_table_from(data, target, run, split, tree, given)
+        folder = train_table_from(data, target, run, split, tree, given)
+        if report:
+            print(f"report        {_report(folder)}")
+        print(f"predict with  {shlex.join([*_program(), 'predict', str(folder)])} TABLE.csv")
         return
     if strict:
         set_path(tree, "data.max_broken", 0.0)

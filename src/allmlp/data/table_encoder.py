@@ -116,6 +116,23 @@ class TableEncoder:
         """Of a row."""
         return len(self.numbers) + self.num_flags + len(self.categories)
 
+    def places(self, name: str) -> list[int]:
+        """Where in a row a column of the table is: none if it is dropped.
+
+        Example:
+            >>> from allmlp.data import to_table
+            >>> encoder = fit_encoder(to_table([[1, "a"], [None, "b"], [2, "a"]]))
+            >>> encoder.places("x0"), encoder.places("x1")  # a number and its flag; a code
+            ([0, 1], [2])
+        """
+        found = []
+        flag = len(self.numbers)
+        for index, column in enumerate(self.numbers):
+            if column.name == name:
+                found += [index, flag] if column.flagged else [index]
+            flag += column.flagged
+        return found + [flag + i for i, c in enumerate(self.categories) if c.name == name]
+
     def encode(self, table: Table) -> np.ndarray:
         """Rows for the network.
 

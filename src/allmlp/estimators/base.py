@@ -52,7 +52,6 @@ class NetworkEstimator(BaseEstimator, ABC):
     """Base of scikit-learn estimators over networks; not used itself."""
 
     n_iter_: int
-    encoder_: Any
     module_: nn.Module
     warm_start: bool
     random_state: int | np.random.RandomState | None
@@ -65,7 +64,7 @@ class NetworkEstimator(BaseEstimator, ABC):
 
     @abstractmethod
     def _build(self, num_outputs: int) -> nn.Module:
-        """The network for what `_learn_encoder` set, weights drawn from torch's global state."""
+        """The network for the rows of `_encode`, weights drawn from torch's global state."""
 
     @abstractmethod
     def _optimizer(self, module: nn.Module) -> Optimizer:
@@ -77,7 +76,11 @@ class NetworkEstimator(BaseEstimator, ABC):
 
     @abstractmethod
     def _learn_encoder(self, inputs: Readable, rows: np.ndarray, seed: int) -> None:
-        """Set `encoder_`, whose `encode` makes rows, by these training rows alone."""
+        """Set what `_encode` needs, by these training rows alone."""
+
+    @abstractmethod
+    def _encode(self, inputs: Readable) -> np.ndarray:
+        """Rows for the network."""
 
     @abstractmethod
     def _input_state(self) -> Saved:
@@ -161,10 +164,10 @@ class NetworkEstimator(BaseEstimator, ABC):
         before = self.n_iter_ if again else 0
         self.n_iter_ = before
         self._train(
-            self.encoder_.encode(inputs.take(train)),
+            self._encode(inputs.take(train)),
             targets[train],
             _rows_of(weights, train),
-            None if held is None else (self.encoder_.encode(held[0]), *held[1:]),
+            None if held is None else (self._encode(held[0]), *held[1:]),
             training,
             seed + before,
         )
@@ -187,7 +190,7 @@ class NetworkEstimator(BaseEstimator, ABC):
         if first:
             self._prepare(inputs, np.arange(len(inputs)), seed)
             self.n_iter_ = 0
-        rows = self.encoder_.encode(inputs)
+        rows = self._encode(inputs)
         self._train(rows, targets, weights, None, training, seed + self.n_iter_)
 
     def to(self, device: str) -> "NetworkEstimator":
@@ -300,7 +303,7 @@ class NetworkEstimator(BaseEstimator, ABC):
             module = self._build(self._num_outputs())
             if hasattr(module, "fit_scale_"):
                 some = train[torch.randperm(len(train))[:_CHUNK].numpy()]
-                module.fit_scale_(torch.from_numpy(self.encoder_.encode(inputs.take(some))))
+                module.fit_scale_(torch.from_numpy(self._encode(inputs.take(some))))
         self.module_ = module.to(choose_device(self.device))
         self._optimizer_ = self._optimizer(self.module_)
 
@@ -354,7 +357,7 @@ class NetworkEstimator(BaseEstimator, ABC):
     def _outputs(self, X: Any) -> Tensor:
         """Of the network, members and all, on the CPU."""
         check_is_fitted(self)
-        rows = torch.from_numpy(self.encoder_.encode(self._read(X, reset=False)))
+        rows = torch.from_numpy(self._encode(self._read(X, reset=False)))
         device = next(self.module_.parameters()).device
         with torch.inference_mode():
             parts = [self.module_(part.to(device)).cpu() for part in rows.split(_CHUNK)]

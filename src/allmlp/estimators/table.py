@@ -15,7 +15,21 @@ from allmlp.data import Table, TableEncoder, fit_encoder, quantile_edges, to_tab
 from allmlp.estimators.base import NetworkEstimator, Readable
 from allmlp.estimators.saved import Saved
 
-__all__ = ["Preparation", "TableEstimator"]
+__all__ = ["EncodedRows", "Preparation", "TableEstimator"]
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedRows:
+    """Rows that `encoder_` made: an input for whoever asks one fitted estimator many times."""
+
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, rows: np.ndarray) -> "EncodedRows":
+        """Of these rows, in this order."""
+        return EncodedRows(self.rows[rows])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +55,10 @@ class TableEstimator(NetworkEstimator):
     def _preparation(self) -> Preparation:
         """The parameters that are about columns."""
 
-    def _read(self, X: Any, *, reset: bool) -> Table:
+    def _read(self, X: Any, *, reset: bool) -> Table | EncodedRows:
         """Columns under the training's names, checked as scikit-learn checks them."""
+        if isinstance(X, EncodedRows) and not reset:
+            return X
         if hasattr(X, "tocsr"):
             raise TypeError(
                 "Sparse data was passed, but dense data is required; use '.toarray()' to convert"
@@ -76,6 +92,12 @@ class TableEstimator(NetworkEstimator):
         if wanted.bins is not None and self.encoder_.numbers:
             features = self.encoder_.encode(table)[:, : len(self.encoder_.numbers)]
             self.edges_ = quantile_edges(features, wanted.bins)
+
+    def _encode(self, inputs: Readable) -> np.ndarray:
+        if isinstance(inputs, EncodedRows):
+            return inputs.rows
+        assert isinstance(inputs, Table)  # `_read` makes no other
+        return self.encoder_.encode(inputs)
 
     def _input_state(self) -> Saved:
         plain, arrays = self.encoder_.state()

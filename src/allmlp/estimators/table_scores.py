@@ -3,20 +3,16 @@
 Axes: n rows, k classes.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import (
-    accuracy_score,
-    log_loss,
-    mean_absolute_error,
-    r2_score,
-    roc_auc_score,
-    root_mean_squared_error,
-)
+from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from allmlp.data import Table
+from allmlp.estimators.table import EncodedRows
 from allmlp.estimators.tabular import TabularClassifier, TabularRegressor
+from allmlp.runs.scores import calibration_bins, score_probabilities
 
 __all__ = ["calibration", "importances", "partial_dependence", "scores"]
 
@@ -27,53 +23,53 @@ _ROWS = 1000
 def scores(model: TabularClassifier | TabularRegressor, table: Table, y: Any) -> dict[str, Any]:
     """Of the predictions, and of the best constant one as `baseline`.
 
+    Args:
+        model: fitted.
+        table: its columns.
+        y: (n,) values, or labels that it knows.
+
     Returns:
-        Of classes: accuracy, log-loss in nats, and the area under the ROC curve where every class
-        is there; of values: RMSE, MAE and R².
+        Of classes: accuracy, log-loss in nats, Brier score and calibration error (see
+        `runs.scores.Scores`), the area under the ROC curve where there is one, and each class
+        against all others (`classes`); of values: RMSE, MAE, median and 90 % quantile of the
+        absolute error, and R² (None of a single row).
     """
     if isinstance(model, TabularRegressor):
         predicted = model.predict(table)
+        errors = np.abs(predicted - y)
         return {
             "rmse": float(root_mean_squared_error(y, predicted)),
             "mae": float(mean_absolute_error(y, predicted)),
-            "r2": float(r2_score(y, predicted)),
+            "median": float(np.median(errors)),
+            "q90": float(np.quantile(errors, 0.9)),
+            "r2": float(r2_score(y, predicted)) if len(y) > 1 else None,
             "baseline": {"rmse": float(np.std(y))},
         }
-    shares = model.predict_proba(table)
-    classes = model.classes_
-    found: dict[str, Any] = {
-        "accuracy": float(accuracy_score(y, classes[shares.argmax(axis=1)])),
-        "log_loss": float(log_loss(y, shares, labels=classes)) if len(classes) > 1 else 0.0,
-        "baseline": {"accuracy": float(np.unique(y, return_counts=True)[1].max() / len(y))},
+    labels = np.searchsorted(model.classes_, y)
+    names = [str(name) for name in model.classes_]
+    found = score_probabilities(model.predict_proba(table), labels, names)
+    known: dict[str, Any] = {
+        "accuracy": found.accuracy,
+        "log_loss": found.loss,
+        "brier": found.brier,
+        "ece": found.ece,
+        "baseline": {"accuracy": float(np.bincount(labels).max() / len(y))},
+        "classes": [asdict(scored) for scored in found.classes],
     }
-    if len(np.unique(y)) == len(classes) > 1:
-        answers = shares[:, 1] if len(classes) == 2 else shares
-        found["roc_auc"] = float(roc_auc_score(y, answers, multi_class="ovr", labels=classes))
-    return found
+    if found.auroc is not None:
+        known["roc_auc"] = found.auroc
+    return known
 
 
-def calibration(model: TabularClassifier, table: Table, y: Any, bins: int = 10) -> dict[str, Any]:
+def calibration(model: TabularClassifier, table: Table, y: Any) -> dict[str, Any]:
     """How often the most probable class is right, by how probable it was said to be.
 
     Returns:
-        `confidence`, `accuracy` and `count` of every bin with rows in it, and `error`: the mean
-        distance of the first two, weighted by the third (expected calibration error, Guo et al.
-        2017, arXiv:1706.04599, eq. 3).
+        `bins`, as `runs.scores.calibration_bins` makes them.
     """
-    shares = model.predict_proba(table)
-    sure = shares.max(axis=1)
-    right = model.classes_[shares.argmax(axis=1)] == y
-    places = np.minimum((sure * bins).astype(int), bins - 1)
-    filled = np.unique(places)
-    confidence = np.array([sure[places == b].mean() for b in filled])
-    accuracy = np.array([right[places == b].mean() for b in filled])
-    count = np.array([(places == b).sum() for b in filled])
-    return {
-        "confidence": confidence.tolist(),
-        "accuracy": accuracy.tolist(),
-        "count": count.tolist(),
-        "error": float((np.abs(confidence - accuracy) * count).sum() / count.sum()),
-    }
+    labels = np.searchsorted(model.classes_, y)
+    bins = calibration_bins(model.predict_proba(table), labels)
+    return {"bins": [asdict(some) for some in bins]}
 
 
 def importances(
@@ -86,15 +82,17 @@ def importances(
     """
     generator = np.random.default_rng(0)
     rows = generator.permutation(len(table))[:_ROWS]
-    table, y = table.take(rows), y[rows]
-    whole = model.score(table, y)
+    # a shuffled column is one whose part of the encoded rows is shuffled
+    encoded, y = model.encoder_.encode(table.take(rows)), y[rows]
+    whole = model.score(EncodedRows(encoded), y)
     found = []
-    for index, name in enumerate(table.names):
+    for name in table.names:
+        places = model.encoder_.places(name)
         losses = []
-        for _ in range(repeats if name not in model.encoder_.dropped else 0):
-            columns = list(table.columns)
-            columns[index] = generator.permutation(columns[index])
-            losses.append(whole - model.score(Table(table.names, tuple(columns)), y))
+        for _ in range(repeats if places else 0):
+            shuffled = encoded.copy()
+            shuffled[:, places] = generator.permutation(encoded[:, places])
+            losses.append(whole - model.score(EncodedRows(shuffled), y))
         mean, std = (float(np.mean(losses)), float(np.std(losses))) if losses else (0.0, 0.0)
         found.append({"column": name, "mean": mean, "std": std})
     return sorted(found, key=lambda row: -row["mean"])

@@ -17,9 +17,10 @@ from allmlp.report.page import Text as Text
 from allmlp.report.page import render_page as render_page
 from allmlp.report.page import write_page as write_page
 from allmlp.report.run_page import run_page as run_page
-from allmlp.report.run_page import write_report as write_report
 from allmlp.report.scaling_page import scaling_page as scaling_page
 from allmlp.report.scaling_page import write_scaling as write_scaling
+from allmlp.report.table_page import table_page as table_page
+from allmlp.report.write import write_report as write_report
 
 __all__ = [
     "Cell",
@@ -38,6 +39,7 @@ __all__ = [
     "render_page",
     "run_page",
     "scaling_page",
+    "table_page",
     "write_page",
     "write_report",
     "write_scaling",

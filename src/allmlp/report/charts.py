@@ -4,7 +4,7 @@ Axes: n images, k classes.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
@@ -15,11 +15,11 @@ from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter
 from allmlp.report.figures import new_figure, picture
 from allmlp.report.page import Picture
 from allmlp.report.palette import LIGHT, SERIES
-from allmlp.report.record import RunRecord
 from allmlp.runs.scores import Bin
 from allmlp.training import FlowRecord
 
 __all__ = [
+    "Curves",
     "draw_accuracy",
     "draw_confusion",
     "draw_flow",
@@ -28,15 +28,26 @@ __all__ = [
     "draw_reliability",
     "draw_scatter",
     "draw_sparkline",
+    "last_value",
+    "thin",
 ]
 
 # of one line: more cannot be told apart on a page, and would make it large
 _POINTS = 300
 
 
-def draw_loss(run: RunRecord) -> Picture:
+@runtime_checkable
+class Curves(Protocol):
+    """A run whose metrics are drawn over its epochs."""
+
+    def series(self, name: str) -> tuple[list[float], list[float]]:
+        """Epochs (as fractions) and values of a metric."""
+        ...
+
+
+def draw_loss(run: Curves) -> Picture:
     """Loss on train and val over the epochs."""
-    last = {part: _last(run, f"{part}/loss") for part in ("train", "val")}
+    last = {part: last_value(run, f"{part}/loss") for part in ("train", "val")}
     with new_figure() as figure:
         _draw_parts(figure, run, "loss")
     return picture(
@@ -46,9 +57,9 @@ def draw_loss(run: RunRecord) -> Picture:
     )
 
 
-def draw_accuracy(run: RunRecord) -> Picture:
+def draw_accuracy(run: Curves) -> Picture:
     """Accuracy on train and val over the epochs."""
-    last = {part: _last(run, f"{part}/accuracy") for part in ("train", "val")}
+    last = {part: last_value(run, f"{part}/accuracy") for part in ("train", "val")}
     with new_figure() as figure:
         _draw_parts(figure, run, "accuracy")
     return picture(
@@ -58,9 +69,9 @@ def draw_accuracy(run: RunRecord) -> Picture:
     )
 
 
-def draw_lr(run: RunRecord) -> Picture:
+def draw_lr(run: Curves) -> Picture:
     """The learning rate over the epochs."""
-    epochs, rates = _thin(*run.series("lr"))
+    epochs, rates = thin(*run.series("lr"))
     with new_figure() as figure:
         axis = figure.subplots()
         axis.plot(epochs, rates, color=SERIES[2])
@@ -72,8 +83,8 @@ def draw_lr(run: RunRecord) -> Picture:
     )
 
 
-def draw_reliability(bins: Sequence[Bin], error: float) -> Picture:
-    """Accuracy against confidence, and how many images have which."""
+def draw_reliability(bins: Sequence[Bin], error: float, examples: str = "images") -> Picture:
+    """Accuracy against confidence, and how many images (or other examples) have which."""
     full = [b for b in bins if b.count]
     total = sum(b.count for b in full)
     with new_figure(4.4, 3.6) as figure:
@@ -102,17 +113,18 @@ def draw_reliability(bins: Sequence[Bin], error: float) -> Picture:
             width=0.86 * width,
             color=LIGHT["muted"],
         )
-        bottom.set(xlabel="confidence", title="share of the images")
+        bottom.set(xlabel="confidence", title=f"share of the {examples}")
     return picture(
         figure,
         alt=f"Reliability diagram: accuracy against confidence in {len(bins)} bins, of which "
-        f"{len(full)} hold images. Expected calibration error {error:.3f}.",
+        f"{len(full)} hold {examples}. Expected calibration error {error:.3f}.",
         caption="Bars on the dashed line mean that a confidence of 80 % is right in 80 % of cases. "
-        "Dots stand at the mean confidence of their bin; bins with few images say little.",
+        "Dots stand at the mean confidence of their bin; "
+        f"bins with few {examples} say little.",
     )
 
 
-def draw_confusion(counts: Int[np.ndarray, "k k"]) -> Picture:
+def draw_confusion(counts: Int[np.ndarray, "k k"], examples: str = "images") -> Picture:
     """The confusion matrix of many classes, as shares of each row."""
     k = len(counts)
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
@@ -129,7 +141,7 @@ def draw_confusion(counts: Int[np.ndarray, "k k"]) -> Picture:
     hits = counts.trace() / max(1, counts.sum())
     return picture(
         figure,
-        alt=f"Confusion matrix of {k} classes; {hits:.1%} of the images lie on the diagonal.",
+        alt=f"Confusion matrix of {k} classes; {hits:.1%} of the {examples} lie on the diagonal.",
         caption="Rows are true classes, columns what they were taken for, in the order of the "
         "table of classes; colour is the root of the share of the row.",
     )
@@ -210,9 +222,9 @@ def draw_scatter(
     )
 
 
-def draw_sparkline(run: RunRecord) -> Picture:
+def draw_sparkline(run: Curves) -> Picture:
     """Validation accuracy over the epochs, as small as a word."""
-    epochs, values = _thin(*run.series("val/accuracy"))
+    epochs, values = thin(*run.series("val/accuracy"))
     with new_figure(1.7, 0.5) as figure:
         axis = figure.subplots()
         axis.plot(epochs, values, color=SERIES[0], linewidth=1.6)
@@ -222,25 +234,26 @@ def draw_sparkline(run: RunRecord) -> Picture:
     return picture(figure, alt=f"Validation accuracy over the epochs, at the end {last}.")
 
 
-def _draw_parts(figure: Figure, run: RunRecord, metric: str) -> None:
+def _draw_parts(figure: Figure, run: Curves, metric: str) -> None:
     axis: Any = figure.subplots()
-    epochs, values = _thin(*run.series(f"train/{metric}"))
+    epochs, values = thin(*run.series(f"train/{metric}"))
     axis.plot(epochs, values, color=SERIES[0], linewidth=1, label="train")
-    epochs, values = _thin(*run.series(f"val/{metric}"))
+    epochs, values = thin(*run.series(f"val/{metric}"))
     few = "o-" if len(values) < 30 else "-"
     axis.plot(epochs, values, few, color=SERIES[1], markersize=2.5, label="val")
     axis.set(xlabel="epoch", title=metric)
     axis.legend()
 
 
-def _thin(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
+def thin(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
     """At most `_POINTS` points, each the mean of its neighbours."""
     size = -(-len(x) // _POINTS) or 1
     parts = [(x[i : i + size], y[i : i + size]) for i in range(0, len(x), size)]
     return [float(np.mean(a)) for a, _ in parts], [float(np.mean(b)) for _, b in parts]
 
 
-def _last(run: RunRecord, name: str) -> str:
+def last_value(run: Curves, name: str) -> str:
+    """Of a metric, for people."""
     _, values = run.series(name)
     return f"{values[-1]:.3g}" if values else "nothing yet"
 

@@ -26,7 +26,7 @@ from allmlp.report.page import (
     write_page,
 )
 from allmlp.report.record import RunRecord, find_runs, read_run
-from allmlp.report.run_page import accuracy_interval, describe_count, describe_seconds
+from allmlp.report.sections import accuracy_interval, describe_count, describe_seconds
 from allmlp.runs.compare import McNemar, holm, mcnemar
 
 __all__ = ["Comparison", "compare_runs", "comparison_page", "write_sweep"]

@@ -39,17 +39,21 @@ Value = str | int | float | None
 
 
 def format_value(value: Value) -> str:
-    """Text for people: counts with commas, other numbers to four digits, a dash for None.
+    """Text for people: whole numbers with commas, others to four digits, a dash for None.
 
     Example:
         >>> format_value(59880472), format_value(0.123456), format_value(None)
         ('59,880,472', '0.1235', '–')
+        >>> format_value(56134.443), format_value(1e20)
+        ('56,134', '1e+20')
     """
     if value is None:
         return "–"
     if isinstance(value, str):
         return value
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:,.4g}"
 
 
 def format_share(value: int | float | None) -> str:

@@ -25,7 +25,7 @@ from allmlp.training import FlowRecord
 from allmlp.zoo.macs import count_macs
 from allmlp.zoo.stored import ModelRecord, read_record
 
-__all__ = ["Kept", "RunRecord", "find_runs", "read_run"]
+__all__ = ["Kept", "RunRecord", "find_runs", "read_lines", "read_run"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ class RunRecord:
 
 
 def read_run(path: str | Path) -> RunRecord:
-    """Read a run directory.
+    """Read the directory of a run on images.
 
     Raises:
         AllmlpError: no run, or a damaged file, which is named.
@@ -109,20 +109,20 @@ def read_run(path: str | Path) -> RunRecord:
     tree = read_yaml(directory.config)
     if "table" in tree:
         raise AllmlpError(
-            f"a page shows a run on images, {path} is one on a table; its scores are in "
-            f"{directory.eval}"
+            f"only runs on images are compared, {path} is one on a table; look at its own page "
+            f"(allmlp report {path})"
         )
     scored = (directory.eval / "scores.json").is_file()
     speed = directory.eval / "speed.json"
     try:
-        flow = [FlowRecord.from_json(line) for line in _lines(directory.gradflow)]
+        flow = [FlowRecord.from_json(line) for line in read_lines(directory.gradflow)]
     except (KeyError, TypeError, ValueError) as e:
         raise AllmlpError(f"{directory.gradflow} is damaged ({e}); delete it") from e
     return RunRecord(
         directory=directory,
         config=build_config(tree),
         model=read_record(directory.path),
-        metrics=_lines(directory.metrics),
+        metrics=read_lines(directory.metrics),
         flow=flow,
         scores=directory.read_json(directory.eval / "scores.json") if scored else None,
         kept=_kept(directory.eval / "predictions.npz") if scored else None,
@@ -146,7 +146,7 @@ def find_runs(folder: Path) -> list[Path]:
     return runs
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path) -> list[dict[str, Any]]:
     """Objects of a log; a last line that is being written is left out."""
     if not path.is_file():
         return []

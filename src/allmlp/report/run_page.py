@@ -1,14 +1,9 @@
 """The page of one run."""
 
-import math
 from pathlib import Path
-
-import numpy as np
-from jaxtyping import Int
 
 from allmlp.report.charts import (
     draw_accuracy,
-    draw_confusion,
     draw_flow,
     draw_loss,
     draw_lr,
@@ -16,7 +11,6 @@ from allmlp.report.charts import (
 )
 from allmlp.report.page import (
     Block,
-    Cell,
     Code,
     Facts,
     Gallery,
@@ -27,33 +21,23 @@ from allmlp.report.page import (
     Text,
     Value,
     format_share,
-    write_page,
 )
-from allmlp.report.record import Kept, RunRecord, read_run
+from allmlp.report.record import Kept, RunRecord
+from allmlp.report.sections import (
+    accuracy_interval,
+    classes_table,
+    confusion_blocks,
+    describe_count,
+    describe_seconds,
+    format_digits,
+    session_blocks,
+)
 from allmlp.runs.config import Config, TrainConfig
 from allmlp.runs.config_tree import flatten
 from allmlp.runs.scores import calibration_bins, confusion
 from allmlp.training import FlowReport
 
-__all__ = ["accuracy_interval", "describe_count", "describe_seconds", "run_page", "write_report"]
-
-# a table of more cells is a picture; more rows of pairs are noise
-_MATRIX, _PAIRS = 20, 10
-
-
-def write_report(path: str | Path) -> Path:
-    """Write the page of a run, `report.html` in its directory, from what is there.
-
-    Returns:
-        The file.
-
-    Raises:
-        AllmlpError: no run, or a damaged file, which is named.
-        OSError: the directory is read-only or full.
-    """
-    run = read_run(path)
-    write_page(run.directory.report, run_page(run))
-    return run.directory.report
+__all__ = ["run_page"]
 
 
 def run_page(run: RunRecord) -> Page:
@@ -79,54 +63,6 @@ def run_page(run: RunRecord) -> Page:
         sections.append(Section("Training images", (note, Gallery(found, small=True))))
     sections += [_size(run), _origin(run), _configuration(run)]
     return Page(f"{model} on {source}", tuple(sections), _lead(run), _headline(run))
-
-
-def accuracy_interval(accuracy: float, count: int) -> tuple[float, float]:
-    """Where the accuracy on more such images lies with 95 % confidence.
-
-    Source: Wilson 1927, the score interval.
-
-    Example:
-        >>> low, high = accuracy_interval(0.5, 100)
-        >>> round(low, 4), round(high, 4)
-        (0.4038, 0.5962)
-    """
-    z = 1.959963984540054  # the normal law's 97.5 % quantile
-    middle = (accuracy + z**2 / (2 * count)) / (1 + z**2 / count)
-    reach = z * math.sqrt(accuracy * (1 - accuracy) / count + z**2 / (4 * count**2))
-    reach /= 1 + z**2 / count
-    return max(0.0, middle - reach), min(1.0, middle + reach)
-
-
-def describe_seconds(seconds: int | float | None) -> str:
-    """A duration for people.
-
-    Example:
-        >>> describe_seconds(9.26), describe_seconds(75), describe_seconds(7300)
-        ('9.3 s', '1 min 15 s', '2 h 1 min')
-    """
-    if seconds is None:
-        return "–"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, left = divmod(minutes, 60)
-    return f"{hours} h {left} min" if hours else f"{minutes} min {rest} s"
-
-
-def describe_count(value: int | float | None) -> str:
-    """A large count with three digits and a unit.
-
-    Example:
-        >>> describe_count(59880472), describe_count(12601767936), describe_count(950)
-        ('59.9 M', '12.6 G', '950')
-    """
-    if value is None:
-        return "–"
-    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value:.3g}"
 
 
 def _lead(run: RunRecord) -> str:
@@ -174,7 +110,7 @@ def _scored(run: RunRecord, scores: dict[str, object], kept: Kept) -> list[Secti
     entries: list[tuple[str, Value]] = [
         (name, format_share(_float(scores.get(key)))) for name, key in shares
     ]
-    entries += [(name, _digits(_float(scores.get(key)))) for name, key in numbers]
+    entries += [(name, format_digits(_float(scores.get(key)))) for name, key in numbers]
     entries.append(("images", f"{scores['count']:,}"))
     if scores.get("skipped"):
         entries.append(("unreadable, left out", f"{scores['skipped']:,}"))
@@ -184,9 +120,9 @@ def _scored(run: RunRecord, scores: dict[str, object], kept: Kept) -> list[Secti
     error = _float(scores.get("ece")) or 0.0
     sections = [
         Section("Scores", (Facts(tuple(entries)), Text(text))),
-        Section("Confusion", _confusion(counts, kept.classes)),
+        Section("Confusion", confusion_blocks(counts, kept.classes)),
     ]
-    if (table := _classes(scores)) is not None:
+    if (table := classes_table(scores)) is not None:
         sections.append(Section("Classes", (table,)))
     sections.append(Section("Calibration", (draw_reliability(bins, error),)))
     if run.mistakes:
@@ -205,66 +141,6 @@ def _scored(run: RunRecord, scores: dict[str, object], kept: Kept) -> list[Secti
         found = tuple(image for image in images if image is not None)
         sections.append(Section("Mistakes", (Text(text), Gallery(found, small=True))))
     return sections
-
-
-def _confusion(counts: Int[np.ndarray, "k k"], classes: tuple[str, ...]) -> tuple[Block, ...]:
-    wrong = counts.copy()
-    np.fill_diagonal(wrong, 0)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:_PAIRS]
-    rows, columns = np.unravel_index(order, wrong.shape)
-    pairs = tuple(
-        (classes[i], classes[j], int(wrong[i, j]), Cell.share(wrong[i, j] / counts[i].sum()))
-        for i, j in zip(rows.tolist(), columns.tolist(), strict=True)
-        if wrong[i, j]
-    )
-    head = ("class", "taken for", "images", "of the class")
-    frequent = Table(head, pairs, "The most frequent confusions.", sortable=True)
-    blocks: tuple[Block, ...] = (frequent,) if pairs else (Text("No image was confused."),)
-    if len(classes) > _MATRIX:
-        return (draw_confusion(counts), *blocks)
-    totals = np.maximum(1, counts.sum(axis=1))
-    matrix = Table(
-        ("truth", *classes),
-        tuple(
-            (
-                name,
-                *(
-                    Cell(
-                        int(n) or "",
-                        shade=float(n / totals[i]),
-                        hint=f"{name}, taken for {classes[j]}: {n}",
-                    )
-                    for j, n in enumerate(counts[i])
-                ),
-            )
-            for i, name in enumerate(classes)
-        ),
-        "Rows are true classes, columns what they were taken for; colour is the share of the row.",
-        matrix=True,
-    )
-    return (matrix, *blocks)
-
-
-def _classes(scores: dict[str, object]) -> Table | None:
-    found = scores.get("classes")
-    if not isinstance(found, list):  # scored before there were any
-        return None
-    rows = tuple(
-        (
-            entry["name"],
-            Cell.share(entry["precision"]),
-            Cell.share(entry["recall"]),
-            Cell.share(entry["f1"]),
-            Cell(_digits(entry["auroc"]), order=entry["auroc"])
-            if entry["auroc"] is not None
-            else Cell(),
-            entry["images"],
-            entry["predicted"],
-        )
-        for entry in found
-    )
-    head = ("class", "precision", "recall", "F1", "AUROC", "images", "predicted")
-    return Table(head, rows, "Each class against all others.", sortable=True)
 
 
 def _size(run: RunRecord) -> Section:
@@ -307,22 +183,7 @@ def _origin(run: RunRecord) -> Section:
         entries.append(("images", f"{channels}, {size} pixels"))
     entries += _training(config.train)
     blocks: list[Block] = [Facts(tuple(entries))]
-    if run.sessions:
-        blocks.append(Code(run.sessions[-1].command, "Started by"))
-        head = ("began", "took", "on", "threads", "allmlp", "torch", "Python")
-        rows = tuple(
-            (
-                s.began.replace("T", " "),
-                describe_seconds(s.seconds),
-                str(s.machine.get("device")),
-                s.machine.get("threads"),
-                s.allmlp,
-                str(s.machine.get("torch")),
-                str(s.machine.get("python")),
-            )
-            for s in run.sessions
-        )
-        blocks.append(Table(head, rows, "Sessions: the start and every resumption."))
+    blocks += session_blocks(run.sessions)
     return Section("How it was made", tuple(blocks))
 
 
@@ -375,10 +236,6 @@ def _photo(path: Path, alt: str, caption: str) -> Picture | None:
 
 def _float(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) else None
-
-
-def _digits(value: int | float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
 
 
 def _bytes(size: int) -> str:

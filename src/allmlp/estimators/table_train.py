@@ -1,0 +1,136 @@
+"""A table to a run directory.
+
+config.yaml          what was asked for, under `table`
+metrics.jsonl        an object an epoch
+model.safetensors    the estimator: preparation and weights
+sessions.json        by which command it was trained, on what, how long
+eval/summary.json    rows of each part, parameters, the best epoch and why training ended
+eval/columns.json    kind, missing values and range of every column of the training part
+eval/scores.json     of the test part
+eval/predictions.csv its rows, true and predicted
+eval/importance.json, eval/dependence.json, eval/calibration.json
+"""
+
+import json
+import shutil
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from allmlp.data import Table
+from allmlp.errors import AllmlpError, unknown_name
+from allmlp.estimators.table_run import TableRun, write_columns
+from allmlp.estimators.table_scores import calibration, importances, partial_dependence, scores
+from allmlp.estimators.table_source import Examples, TableConfig, read_examples
+from allmlp.estimators.tabular import TabularClassifier, TabularRegressor
+from allmlp.files import write_text
+from allmlp.runs.directory import RunDirectory
+from allmlp.runs.sessions import record_session
+from allmlp.training import choose_device
+
+__all__ = ["describe_columns", "train_table"]
+
+Estimator = TabularClassifier | TabularRegressor
+# the columns whose partial dependence is kept
+_SHOWN = 4
+
+
+def train_table(config: TableConfig) -> TableRun:
+    """Train on a table, and keep everything in a run directory.
+
+    Raises:
+        AllmlpError: the table or the configuration cannot be trained with.
+        OSError: the folder cannot be written.
+    """
+    examples = read_examples(config)
+    model = _estimator(examples.classes, config.parameters)
+    parts = examples.parts()
+    train, val = (examples.inputs.take(parts[name]) for name in ("train", "val"))
+    y = examples.y
+    directory = RunDirectory.create(config.run, f"{Path(config.source).stem}-{model.model}")
+    try:
+        tree = {"table": asdict(config)}
+        write_text(directory.config, yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
+        with record_session(directory, choose_device(model.device)):
+            model.fit(train, y[parts["train"]], eval_set=(val, y[parts["val"]]))
+        model.save(directory.weights)
+    except BaseException:  # without a model it is of no use
+        shutil.rmtree(directory.path, ignore_errors=True)
+        raise
+    lines = [json.dumps(record) for record in model.history_.records]
+    write_text(directory.metrics, "".join(f"{line}\n" for line in lines))
+    _evaluate(directory, examples, parts, model)
+    return TableRun(directory.path)
+
+
+def describe_columns(table: Table) -> list[dict[str, Any]]:
+    """Kind, missing values, and range or number of levels of each column."""
+    described = []
+    for name, column in zip(table.names, table.columns, strict=True):
+        said: dict[str, Any]
+        if column.dtype == object:
+            known = [v for v in column if v is not None]
+            counts = Counter(known)
+            most = counts.most_common(1)[0][0] if known else None
+            said = {"levels": len(counts), "most": most}
+        else:
+            seen = column[~np.isnan(column)]
+            known = seen.tolist()
+            said = {
+                "min": float(seen.min()) if known else None,
+                "median": float(np.median(seen)) if known else None,
+                "max": float(seen.max()) if known else None,
+            }
+        kind = "text" if column.dtype == object else "number"
+        described.append(
+            {"column": name, "kind": kind, "missing": 1 - len(known) / max(1, len(column)), **said}
+        )
+    return described
+
+
+def _estimator(classes: bool, parameters: dict[str, Any]) -> Estimator:
+    kind = TabularClassifier if classes else TabularRegressor
+    known = kind().get_params()
+    unknown = [name for name in parameters if name not in known]
+    if unknown:
+        raise AllmlpError(unknown_name(f"parameter of {kind.__name__}", unknown[0], known))
+    return kind(**parameters)
+
+
+def _evaluate(
+    directory: RunDirectory, examples: Examples, parts: dict[str, np.ndarray], model: Estimator
+) -> None:
+    folder, inputs, rows = directory.eval, examples.inputs, parts["test"]
+    test, y = inputs.take(rows), examples.y[rows]
+    history = model.history_
+    summary = {
+        "rows": {name: len(some) for name, some in parts.items()},
+        "parameters": sum(p.numel() for p in model.module_.parameters()),
+        "epochs": model.n_iter_,
+        "best_epoch": history.best_epoch,
+        "stopped": history.stopped,
+    }
+    directory.write_json(folder / "summary.json", summary)
+    found = {"source": examples.config.source, "count": len(y), **scores(model, test, y)}
+    predicted = {"row": rows, "true": y, "predicted": model.predict(test)}
+    if isinstance(model, TabularClassifier):
+        shares = model.predict_proba(test)
+        predicted |= {f"p({c})": shares[:, i] for i, c in enumerate(model.classes_)}
+        directory.write_json(folder / "calibration.json", calibration(model, test, y))
+    dropped = model.encoder_.dropped
+    columns = [
+        {**column, "used": column["column"] not in dropped}
+        for column in describe_columns(inputs.take(parts["train"]))
+    ]
+    directory.write_json(folder / "columns.json", {"columns": columns})
+    ranked = importances(model, test, y)
+    directory.write_json(folder / "importance.json", {"columns": ranked})
+    kept = [row["column"] for row in ranked if row["column"] not in dropped]
+    curves = [partial_dependence(model, test, name) for name in kept[:_SHOWN]]
+    directory.write_json(folder / "dependence.json", {"columns": curves})
+    write_columns(folder / "predictions.csv", predicted)
+    directory.write_json(folder / "scores.json", found)  # last: the mark of completeness
