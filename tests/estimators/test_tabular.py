@@ -2,6 +2,7 @@ import copy
 import pickle
 import warnings
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from allmlp.errors import AllmlpError
 from allmlp.estimators import TabularClassifier, TabularRegressor
-from allmlp.estimators.recipes import RECIPES
+from allmlp.estimators.recipes import EMBEDDINGS, RECIPES
 
 TINY: dict[str, Any] = {
     "model": "mlp",
@@ -48,19 +49,22 @@ EXPECTED = {
 }
 
 
-def checked(models: list[str]) -> Callable[..., Any]:
+KINDS = (TabularClassifier, TabularRegressor)
+SHORT = [("mlp", "ple")]
+# every model with every embedding
+LONG = [pair for pair in product(RECIPES, EMBEDDINGS) if pair not in SHORT]
+
+
+def checked(pairs: list[tuple[str, str]]) -> Callable[..., Any]:
     return parametrize_with_checks(
-        [kind(**{**TINY, "model": model}) for model in models for kind in KINDS],
+        [kind(**{**TINY, "model": m, "num_embedding": e}) for m, e in pairs for kind in KINDS],
         expected_failed_checks=lambda _: EXPECTED,
     )
 
 
-KINDS = (TabularClassifier, TabularRegressor)
-
-
 @pytest.mark.unhooked  # some checks pass wrong types on purpose
 @pytest.mark.filterwarnings("ignore")  # of the checks' strange data
-@checked(["mlp"])
+@checked(SHORT)
 def test_scikit_learn(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
 
@@ -68,8 +72,10 @@ def test_scikit_learn(estimator: Any, check: Callable[[Any], None]) -> None:
 @pytest.mark.slow
 @pytest.mark.unhooked
 @pytest.mark.filterwarnings("ignore")
-@checked([name for name in RECIPES if name != "mlp"])
-def test_scikit_learn_of_all_models(estimator: Any, check: Callable[[Any], None]) -> None:
+@checked(LONG)
+def test_scikit_learn_of_all_models_and_embeddings(
+    estimator: Any, check: Callable[[Any], None]
+) -> None:
     check(estimator)
 
 
@@ -91,7 +97,7 @@ def test_every_model_learns(model: str) -> None:
     assert regressor.score(x, values) > 0.8
 
 
-@pytest.mark.parametrize("embedding", ["none", "linear", "plr", "plr-lite", "ple", "pbld"])
+@pytest.mark.parametrize("embedding", EMBEDDINGS)
 def test_every_embedding_learns(embedding: str) -> None:
     x, y = load_iris(return_X_y=True)
     model = TabularClassifier(**TINY, num_embedding=embedding, embedding_width=5).fit(x, y)
