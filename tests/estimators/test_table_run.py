@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.inspection import permutation_importance
 from sklearn.metrics import accuracy_score
 
 from allmlp.cli import main
@@ -182,6 +183,36 @@ def test_mistakes_are_one_line_and_leave_nothing(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_that_fails_leaves_no_folder(table: Path, tmp_path: Path) -> None:
+    settings = {"width": 8, "optimizer": "torch.optim.SGD", "lr": 1e30, "max_epochs": 2}
+    config = TableConfig(
+        source=str(table), target="price", run=str(tmp_path / "run"), parameters=settings
+    )
+    with pytest.raises(AllmlpError):
+        train_table(config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_rare_and_fractional_classes(tmp_path: Path) -> None:
+    """A class of one row is in no part but training; labels of 10.5 and 2.5 sort as they are."""
+    path = tmp_path / "t.csv"
+    labels = [2.5, 10.5] * 20 + [float(i) for i in range(100, 103)]
+    path.write_text("x,y\n" + "".join(f"{i},{label}\n" for i, label in enumerate(labels)))
+    fast = {"width": 8, "depth": 1, "max_epochs": 1, "random_state": 0}
+    asked = {"source": str(path), "target": "y", "task": "classification", "parameters": fast}
+    run = train_table(TableConfig(**asked, run=str(tmp_path / "run")))
+    tested = {row["true"] for row in read(tmp_path / "run" / "eval" / "predictions.csv")}
+    assert tested <= {"2.5", "10.5"} | {str(c) for c in run.model.classes_}
+    again = run.evaluate()
+    assert {k: again[k] for k in ("count", "accuracy", "log_loss")} == {
+        k: run.scores()[k] for k in ("count", "accuracy", "log_loss")
+    }
+    asked["target"] = "x"
+    with pytest.raises(AllmlpError, match="too many have a single row"):
+        train_table(TableConfig(**asked, run=str(tmp_path / "other")))
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_table_in_parquet(table: Path, tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")
@@ -206,12 +237,14 @@ def test_importance_and_dependence_of_a_known_function() -> None:
     x = np.random.default_rng(0).normal(size=(300, 2))
     columns = to_table(x)
     model = TabularRegressor(width=32, depth=1, max_epochs=60, lr=0.02, random_state=0)
-    model.fit(columns, 2 * x[:, 0])
+    model.fit(x, 2 * x[:, 0])
     ranked = importances(model, columns, 2 * x[:, 0])
     assert [row["column"] for row in ranked] == ["x0", "x1"]
     # a shuffled input is another one: of R² it costs twice the variance
     assert ranked[0]["mean"] == pytest.approx(2, abs=0.4)
     assert abs(ranked[1]["mean"]) < 0.1
+    again = permutation_importance(model, x, 2 * x[:, 0], n_repeats=3, random_state=0)
+    assert ranked[0]["mean"] == pytest.approx(again.importances_mean[0], abs=0.3)
     curve = partial_dependence(model, columns, "x0")
     slope = np.polyfit(curve["values"], curve["prediction"], 1)[0]
     assert slope == pytest.approx(2, abs=0.3)

@@ -2,6 +2,7 @@ import copy
 import pickle
 import warnings
 from collections.abc import Callable
+from inspect import signature
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,31 @@ def test_what_was_not_seen_in_training() -> None:
     assert model.predict([["red", 1.0, 0.0]]).shape == (1,)
 
 
+def test_the_type_that_holds_a_column_may_change() -> None:
+    pandas = pytest.importorskip("pandas")
+    generator = np.random.default_rng(0)
+    codes, sizes = generator.integers(1, 4, 80), generator.normal(size=80)
+    frame = pandas.DataFrame({"code": pandas.Categorical(codes), "size": sizes})
+    model = TabularClassifier(**TINY).fit(frame, codes == 2)
+    assert model.score(frame, codes == 2) == 1
+    shares = model.predict_proba(frame)
+    for held in (codes, codes.astype(float), codes.astype(str), codes.astype(object)):
+        other = pandas.DataFrame({"code": held, "size": sizes.astype(object)})
+        np.testing.assert_array_equal(model.predict_proba(other), shares)
+
+
+@pytest.mark.parametrize("model", RECIPES)
+@pytest.mark.parametrize("count", [2, 3, 25])
+def test_fewer_rows_than_a_batch(model: str, count: int) -> None:
+    x = np.random.default_rng(0).normal(size=(count, 3))
+    settings = {**TINY, "model": model, "max_epochs": 2}  # batches of 256
+    assert np.isfinite(TabularRegressor(**settings).fit(x, x[:, 0]).predict(x[:1])).all()
+    # batches of one row are what batch norms cannot do with
+    settings["batch_size"] = 1
+    labels = np.arange(count) % 2
+    assert TabularClassifier(**settings).fit(x, labels).predict(x).shape == (count,)
+
+
 def test_bad_tables() -> None:
     good, y = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 2
     with pytest.raises(ValueError, match="0 sample"):
@@ -169,6 +195,9 @@ def test_bad_tables() -> None:
         TabularClassifier(model="tabmini").fit(good, y)
     with pytest.raises(AllmlpError, match="unknown num_embedding 'plre'"):
         TabularClassifier(num_embedding="plre").fit(good, y)
+    for name in ("max_epochs", "width", "depth"):
+        with pytest.raises(AllmlpError, match=f"integer.* {name} of at least 1, got 0"):
+            TabularClassifier(**{**TINY, name: 0}).fit(good, y)
     with pytest.raises(AllmlpError, match="integer patience of at least 1, got 0"):
         TabularClassifier(patience=0).fit(good, y)
 
@@ -251,6 +280,15 @@ def test_pickles_hold_weights_and_little_else() -> None:
     assert len(pickle.dumps(warm.fit(x, y))) < 2 * weights
 
 
+def test_parameters_are_in_the_signature() -> None:
+    for kind in KINDS:
+        shown = signature(kind).parameters
+        assert list(shown) == list(signature(kind.__init__).parameters)[1:]
+        assert {n: p.default for n, p in shown.items()} == kind().get_params()
+        assert repr(kind(width=7)) == f"{kind.__name__}(width=7)"
+    assert {"class_weight", "label_smoothing"} == KINDS[0]().get_params().keys() - shown.keys()
+
+
 def test_files_of_values(tmp_path: Path) -> None:
     x, y = load_diabetes(return_X_y=True)
     y = np.column_stack([y, -y])
@@ -278,6 +316,14 @@ def test_eval_set_is_what_stops() -> None:
     assert np.mean(error**2) == pytest.approx(min(scores), rel=1e-4)
     # rows of the validation take no part in the preparation
     assert model.encoder_.numbers[0].median == np.median(x[:300, 0])
+    # names of columns are of the container, not of the table
+    pandas = pytest.importorskip("pandas")
+    framed = pandas.DataFrame(x[:300])
+    same = TabularRegressor(**{**TINY, "max_epochs": 60, "lr": 0.1}, patience=2)
+    same.fit(framed, y[:300], eval_set=held)
+    assert same.validation_scores_ == scores
+    with pytest.raises(ValueError, match="X has 2 features, but TabularRegressor is expecting 10"):
+        model.fit(x, y, eval_set=(x[:, :2], y))
     with pytest.raises(AllmlpError, match="eval_set is"):
         model.fit(x, y, eval_set=(x,))
 
