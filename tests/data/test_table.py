@@ -244,6 +244,20 @@ def test_state_is_everything() -> None:
     assert again.names == encoder.names
 
 
+def test_frequent_values_take_no_bins_of_others() -> None:
+    generator = np.random.default_rng(0)
+    smooth = generator.normal(size=1000).astype(np.float32)
+    mostly_zero = np.where(np.arange(1000) < 900, 0, np.arange(1000)).astype(np.float32)
+    few = generator.integers(0, 3, 1000).astype(np.float32)
+    edges = quantile_edges(np.column_stack([smooth, mostly_zero, few]), 48)
+    quantiles = np.quantile(smooth, np.linspace(0, 1, 49)).astype(np.float32)
+    np.testing.assert_array_equal(edges[0], quantiles)
+    # 47 bins for the hundred rows that are not 0
+    assert edges[1][0] == 0
+    np.testing.assert_allclose(edges[1][1:], np.linspace(900, 999, 48), rtol=1e-6)
+    np.testing.assert_array_equal(edges[2], [0, 1, 2])
+
+
 @given(st.lists(st.floats(-100, 100, width=16), min_size=1, max_size=50), st.integers(1, 9))
 def test_edges_ascend(values: list[float], bins: int) -> None:
     (edges,) = quantile_edges(np.array(values, dtype=np.float32)[:, None], bins)
