@@ -27,6 +27,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from allmlp.errors import AllmlpError
 from allmlp.estimators import TabularClassifier, TabularRegressor
 from allmlp.estimators.recipes import EMBEDDINGS, RECIPES
+from allmlp.estimators.settings import Training
 
 TINY: dict[str, Any] = {
     "model": "mlp",
@@ -326,6 +327,25 @@ def test_eval_set_is_what_stops() -> None:
         model.fit(x, y, eval_set=(x[:, :2], y))
     with pytest.raises(AllmlpError, match="eval_set is"):
         model.fit(x, y, eval_set=(x,))
+
+
+def test_weights_are_averaged_over_about_two_epochs() -> None:
+    rows = {"validation_fraction": 0.0, "batch_size": 10, "patience": None, "max_time": None}
+    asked = {"lr": 1e-3, "clip": None, "schedule": "constant", "max_epochs": 1, "metric": None}
+
+    def decay(count: int, ema: Any) -> float | None:
+        return Training(**{**rows, **asked}, ema=ema).decay(count)
+
+    assert decay(10, "recent") == 0.5
+    assert decay(95, "recent") == 1 - 1 / 20
+    assert decay(10_000, "recent") == 0.99
+    assert (decay(95, None), decay(95, 0.0), decay(95, 0.9)) == (None, None, 0.9)
+    x, y = load_diabetes(return_X_y=True)
+    settings = {**TINY, "batch_size": 32, "max_epochs": 10, "validation_fraction": 0.0}
+    fits = [TabularRegressor(**settings, ema=ema).fit(x, y) for ema in (None, 0.0, 1 - 1 / 28)]
+    said = [model.predict(x) for model in fits]
+    assert not np.array_equal(said[0], said[1])
+    np.testing.assert_array_equal(said[0], said[2])  # 442 rows are 14 steps
 
 
 def test_time_ends_training() -> None:

@@ -333,7 +333,7 @@ class NetworkEstimator(BaseEstimator, ABC):
             validation=validation,
             schedule=training.schedule,
             clip=training.clip,
-            ema=training.ema,
+            ema=training.decay(len(rows)),
             early_stop=None if validation is None else training.patience,
             metric=None if validation is None else training.metric,
             keep_best=validation is not None,

@@ -26,6 +26,7 @@ class Recipe:
     schedule: str = "constant"
     max_epochs: int = 200
     patience: int | None = 16
+    average: bool = True  # the weights of the last two epochs or 100 steps
     clamp: bool = False  # keep predictions within the training's targets
 
 
@@ -51,6 +52,7 @@ RECIPES = {
         schedule="coslog4",
         max_epochs=256,
         patience=None,
+        average=False,
         clamp=True,
     ),
 }

@@ -82,7 +82,7 @@ class _Tabular(TableEstimator):
             batch_size=self.batch_size,
             validation_fraction=self.validation_fraction,
             max_time=self.max_time,
-            ema=self.ema,
+            ema="recent" if self.ema is None and recipe.average else self.ema,
         )
         check_training(type(self).__name__, training)
         return training
@@ -156,7 +156,8 @@ class TabularClassifier(NetworkClassifier, _Tabular):
             `max_epochs` on all rows. With fewer than 20 rows nothing is held out.
         metric: that scores epochs: `accuracy` or `loss` (cross-entropy).
         max_time: seconds of training at most.
-        ema: decay of an average of the weights, 0.99 say, that is scored and kept.
+        ema: decay of an average of the weights, 0.99 say, that is scored and kept; None averages
+            about two epochs, at most 100 steps of them (RealMLP: nothing), 0 nothing.
         warm_start: let `fit` go on from the last fit.
         random_state: seed of everything random; global random states are left alone.
         device: cpu, cuda, mps …; `auto` takes an accelerator if there is one.
