@@ -57,10 +57,11 @@ SHORT = [("mlp", "ple")]
 LONG = [pair for pair in product(RECIPES, EMBEDDINGS) if pair not in SHORT]
 
 
-def checked(pairs: list[tuple[str, str]]) -> Callable[..., Any]:
+def checked(pairs: list[tuple[str, str]], **options: Any) -> Callable[..., Any]:
     return parametrize_with_checks(
         [kind(**{**TINY, "model": m, "num_embedding": e}) for m, e in pairs for kind in KINDS],
         expected_failed_checks=lambda _: EXPECTED,
+        **options,
     )
 
 
@@ -74,7 +75,7 @@ def test_scikit_learn(estimator: Any, check: Callable[[Any], None]) -> None:
 @pytest.mark.slow
 @pytest.mark.unhooked
 @pytest.mark.filterwarnings("ignore")
-@checked(LONG)
+@checked(LONG, xfail_strict=False)  # rounding decides whether some of them agree to 1e-7
 def test_scikit_learn_of_all_models_and_embeddings(
     estimator: Any, check: Callable[[Any], None]
 ) -> None:
