@@ -23,8 +23,8 @@ from allmlp.report.page import (
     Text,
     write_page,
 )
-from allmlp.report.run_page import describe_count, describe_seconds
 from allmlp.report.scaling_charts import draw_families, draw_family_law
+from allmlp.report.sections import describe_count, describe_seconds
 from allmlp.scaling import (
     Holdout,
     PowerLawFit,
