@@ -18,7 +18,7 @@ def test_one_panel_for_every_edge_with_its_true_curve() -> None:
     figure = draw_kan(model, x)
     whole, *panels = figure.axes
     assert len(panels) == 2 * 3 + 2
-    assert [t.get_text() for t in whole.texts] == ["+", "×", "+", "x1", "x3"]
+    assert [t.get_text() for t in whole.texts] == ["x1", "x3", "+", "×", "+"]
     red = [p for p in panels if p.lines[0].get_color() == "#c0392b"]
     assert [p.texts[0].get_text() for p in red] == ["sin"]
     read, given = (torch.tensor(v) for v in red[0].lines[0].get_data())

@@ -6,6 +6,9 @@ changed.
 
 from allmlp.interpret.kan.curves import EdgeCurves as EdgeCurves
 from allmlp.interpret.kan.curves import edge_curves as edge_curves
+from allmlp.interpret.kan.diagram import Diagram as Diagram
+from allmlp.interpret.kan.diagram import DrawnEdge as DrawnEdge
+from allmlp.interpret.kan.diagram import diagram as diagram
 from allmlp.interpret.kan.formula import Formula as Formula
 from allmlp.interpret.kan.formula import symbolic_formula as symbolic_formula
 from allmlp.interpret.kan.from_formula import from_formula as from_formula
@@ -27,12 +30,15 @@ from allmlp.interpret.kan.symbolic import unfix as unfix
 __all__ = [
     "AutoSymbolic",
     "Candidate",
+    "Diagram",
+    "DrawnEdge",
     "EdgeCurves",
     "Formula",
     "Pruned",
     "Scores",
     "add_function",
     "auto_symbolic",
+    "diagram",
     "draw_edge",
     "draw_kan",
     "edge_curves",

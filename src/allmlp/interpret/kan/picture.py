@@ -1,28 +1,26 @@
 """A KAN drawn: every edge its true curve over the data's range. Figures belong to no window.
 
-Paper: Liu et al. 2024, arXiv:2404.19756, §2.5.1 (transparency tanh(3 x score)).
+Paper: Liu et al. 2024, arXiv:2404.19756, §2.5.1.
 Reference: KindXiaoming/pykan, `plot`.
 DIFF: one vector figure without files in between; curves are the functions, over what they read.
 Axes: n samples.
 """
 
-import math
 from typing import Any
 
+import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from allmlp.errors import AllmlpError
-from allmlp.interpret.kan.curves import active_edges, edge_curves, layers_of
-from allmlp.interpret.kan.scores import scores
+from allmlp.interpret.kan.curves import edge_curves
+from allmlp.interpret.kan.diagram import diagram
 from allmlp.models.kan import KAN
 
 __all__ = ["draw_edge", "draw_kan"]
 
 _NUMERIC, _SYMBOLIC, _MIXED = "#000000", "#c0392b", "#7d3c98"
-_EDGES = 400  # of a figure: beyond, nobody sees a curve
 
 
 def draw_kan(
@@ -42,55 +40,27 @@ def draw_kan(
     Raises:
         AllmlpError: too many edges, or none; names that do not fit.
     """
-    edges = active_edges(model)
-    if not 0 < len(edges) <= _EDGES:
-        raise AllmlpError(
-            f"a picture shows 1 to {_EDGES} edges, this network has {len(edges)} active ones; "
-            "prune it first"
-        )
-    columns = range(model.in_features) if model.inputs is None else model.inputs.tolist()
-    names = names or [f"x{column + 1}" for column in columns]
-    if len(names) != len(columns):
-        raise AllmlpError(f"the network reads {len(columns)} columns, got {len(names)} names")
-    curves, found = edge_curves(model, x, edges), scores(model, x)
-    symbolic, numeric = set(active_edges(model, "symbolic")), set(active_edges(model, "numeric"))
-    per_layer = [[e for e in edges if e[0] == number] for number in range(model.config.depth)]
-    width = max(map(len, per_layer))
-    figure = Figure(figsize=(max(3.0, 0.95 * width), 2.6 * len(per_layer) + 0.6))
+    shown = diagram(model, x, names=names)
+    depth = len(shown.layers)
+    figure = Figure(figsize=(max(3.0, 0.95 * shown.most), 2.6 * depth + 0.6))
     whole = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    whole.set(xlim=(0, 1), ylim=(-0.25, len(per_layer) + 0.15))
+    whole.set(xlim=(0, 1), ylim=(-0.25, depth + 0.15))
     whole.axis("off")
-    height = len(per_layer) + 0.4
-
-    def place(entry: int, node: int) -> tuple[float, float]:
-        return (node + 0.5) / model.config.width(entry), float(entry)
-
-    for number, own in enumerate(per_layer):
-        nodes = layers_of(model)[number].nodes
-        leads = {s: v for v in range(nodes.num_nodes) for s in nodes.subnodes_of(v)}
-        importance = found.edge_importance(number)
-        formulas = layers_of(model)[number].symbolic
-        labels = {} if formulas is None else {e[:2]: e.function for e in formulas.edges}
-        ends = {e: (place(number, e[1]), place(number + 1, leads[e[2]])) for e in own}
-        order = sorted(own, key=lambda e: ends[e][0][0] + ends[e][1][0])
-        for slot, edge in enumerate(order):
-            _, i, s = edge
-            alpha = max(0.04, math.tanh(contrast * float(importance[s, i])))
-            colour = _SYMBOLIC if edge not in numeric else _NUMERIC
-            if edge in symbolic and edge in numeric:
-                colour = _MIXED
-            middle = (slot + 0.5) / len(order)
-            start, end = ends[edge]
+    height = depth + 0.4
+    for number, layer in enumerate(shown.layers):
+        for edge in layer:
+            alpha = edge.opacity(contrast)
+            colour = _NUMERIC if edge.function is None else _MIXED if edge.numeric else _SYMBOLIC
+            start, middle, end = edge.start.left, edge.middle, edge.end.left
             line: dict[str, Any] = {"color": colour, "alpha": alpha, "linewidth": 1.1, "zorder": 1}
-            whole.plot([start[0], middle], [start[1] + 0.06, number + 0.33], **line)
-            whole.plot([middle, end[0]], [number + 0.67, end[1] - 0.06], **line)
-            size = min(0.8 / len(order), 0.75 / figure.get_figwidth())
+            whole.plot([start, middle], [number + 0.06, number + 0.33], **line)
+            whole.plot([middle, end], [number + 0.67, number + 0.94], **line)
+            size = min(0.8 / len(layer), 0.75 / figure.get_figwidth())
             panel = figure.add_axes(
                 (middle - size / 2, (number + 0.36 + 0.25) / height, size, 0.28 / height)
             )
-            row = edges.index(edge)
-            _curve(panel, curves.x[row], curves.y[row], colour, alpha)
-            if (i, s) in labels:
+            _curve(panel, edge.read, edge.given, colour, alpha)
+            if edge.function is not None:
                 box: dict[str, Any] = {
                     "facecolor": "white",
                     "alpha": 0.8,
@@ -103,12 +73,9 @@ def draw_kan(
                     "transform": panel.transAxes,
                     "bbox": box,
                 }
-                panel.text(0.97, 0.04, labels[i, s], fontsize=8, color=colour, **corner)
-        for v in range(nodes.num_nodes):
-            sign = "+" if v < nodes.num_sums else "×"
-            whole.text(*place(number + 1, v), sign, ha="center", va="center", fontsize=11)
-    for i, name in enumerate(names):
-        whole.text(*place(0, i), name, ha="center", va="center", fontsize=11)
+                panel.text(0.97, 0.04, edge.function, fontsize=8, color=colour, **corner)
+    for node in shown.nodes:
+        whole.text(node.left, node.place, node.label, ha="center", va="center", fontsize=11)
     return figure
 
 
@@ -136,8 +103,8 @@ def draw_edge(model: KAN, layer: int, input: int, output: int, x: Float[Tensor, 
     return figure
 
 
-def _curve(panel: Axes, x: Tensor, y: Tensor, colour: str, alpha: float) -> None:
-    panel.plot(x.double().cpu().numpy(), y.double().cpu().numpy(), color=colour, alpha=alpha)
+def _curve(panel: Axes, x: np.ndarray, y: np.ndarray, colour: str, alpha: float) -> None:
+    panel.plot(x, y, color=colour, alpha=alpha)
     panel.set_xticks([])
     panel.set_yticks([])
     panel.patch.set_alpha(0.9)
