@@ -5,11 +5,14 @@ from allmlp.report.comparison import comparison_page as comparison_page
 from allmlp.report.comparison import write_sweep as write_sweep
 from allmlp.report.figures import new_figure as new_figure
 from allmlp.report.figures import picture as picture
+from allmlp.report.kan_page import kan_page as kan_page
 from allmlp.report.page import Cell as Cell
 from allmlp.report.page import Code as Code
+from allmlp.report.page import Explorer as Explorer
 from allmlp.report.page import Facts as Facts
 from allmlp.report.page import Gallery as Gallery
 from allmlp.report.page import Page as Page
+from allmlp.report.page import Part as Part
 from allmlp.report.page import Picture as Picture
 from allmlp.report.page import Section as Section
 from allmlp.report.page import Table as Table
@@ -25,15 +28,18 @@ from allmlp.report.write import write_report as write_report
 __all__ = [
     "Cell",
     "Code",
+    "Explorer",
     "Facts",
     "Gallery",
     "Page",
+    "Part",
     "Picture",
     "Section",
     "Table",
     "Text",
     "compare_runs",
     "comparison_page",
+    "kan_page",
     "new_figure",
     "picture",
     "render_page",

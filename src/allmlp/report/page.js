@@ -26,6 +26,39 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
     });
   });
 }
+// Of a drawing with parts one is shown: the one that was clicked, or that is hovered or in focus.
+for (const explorer of document.querySelectorAll("[data-explorer]")) {
+  const links = [...explorer.querySelectorAll("a.part")];
+  const keyOf = (link) => link.getAttribute("href").slice(1);
+  const named = () => links.find((link) => "#" + keyOf(link) === location.hash);
+  let pinned = named() || links[0];
+  const show = (chosen) => {
+    for (const link of links) {
+      link.classList.toggle("shown", link === chosen);
+      link.setAttribute("aria-current", String(link === pinned));
+      document.getElementById(keyOf(link)).classList.toggle("shown", link === chosen);
+    }
+  };
+  for (const link of links) {
+    link.addEventListener("pointerenter", () => show(link));
+    link.addEventListener("pointerleave", () => show(pinned));
+    link.addEventListener("focus", () => show(link));
+    link.addEventListener("blur", () => show(pinned));
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      pinned = link;
+      show(link);
+    });
+  }
+  addEventListener("hashchange", () => { // a link from elsewhere in the page
+    if (!named()) return;
+    pinned = named();
+    show(pinned);
+    explorer.scrollIntoView();
+  });
+  explorer.classList.add("live");
+  if (pinned) show(pinned);
+}
 // what is folded shall be printed, and found by an address
 const unfold = () => {
   const target = document.getElementById(location.hash.slice(1));

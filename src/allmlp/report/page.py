@@ -21,9 +21,11 @@ __all__ = [
     "Block",
     "Cell",
     "Code",
+    "Explorer",
     "Facts",
     "Gallery",
     "Page",
+    "Part",
     "Picture",
     "Section",
     "Table",
@@ -238,7 +240,39 @@ class Table:
         ]
 
 
-Block = Text | Facts | Code | Picture | Gallery | Table
+@dataclass(frozen=True)
+class Part:
+    """A part of a drawing that can be chosen, and what there is to say of it.
+
+    Args:
+        key: its id in the page, that the drawing links to.
+        title: its name.
+        picture: of it alone.
+        facts: about it.
+    """
+
+    key: str
+    title: str
+    picture: Picture
+    facts: Facts
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """A drawing with parts: one is shown beside it, chosen by hovering, a click or the keyboard.
+
+    Without a script, and in print, all parts are shown below each other.
+
+    Args:
+        drawing: an SVG in which `<a class="part" href="#KEY">` holds what stands for a part.
+        parts: in order.
+    """
+
+    drawing: Picture
+    parts: tuple[Part, ...]
+
+
+Block = Text | Facts | Code | Picture | Gallery | Table | Explorer
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,11 @@ changed.
 """
 
 from allmlp.interpret.kan.curves import EdgeCurves as EdgeCurves
+from allmlp.interpret.kan.curves import active_edges as active_edges
 from allmlp.interpret.kan.curves import edge_curves as edge_curves
 from allmlp.interpret.kan.diagram import Diagram as Diagram
 from allmlp.interpret.kan.diagram import DrawnEdge as DrawnEdge
+from allmlp.interpret.kan.diagram import DrawnNode as DrawnNode
 from allmlp.interpret.kan.diagram import diagram as diagram
 from allmlp.interpret.kan.formula import Formula as Formula
 from allmlp.interpret.kan.formula import symbolic_formula as symbolic_formula
@@ -32,10 +34,12 @@ __all__ = [
     "Candidate",
     "Diagram",
     "DrawnEdge",
+    "DrawnNode",
     "EdgeCurves",
     "Formula",
     "Pruned",
     "Scores",
+    "active_edges",
     "add_function",
     "auto_symbolic",
     "diagram",

@@ -5,6 +5,7 @@ Axes: n samples, c columns of the data.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +17,9 @@ from allmlp.interpret.kan.curves import Edge, active_edges, edge_curves, layers_
 from allmlp.interpret.kan.scores import scores
 from allmlp.interpret.kan.symbolic import Candidate, auto_symbolic
 from allmlp.models.kan import KAN
+from allmlp.ops.symbolic import find_function
 
-__all__ = ["Diagram", "DrawnEdge", "DrawnNode", "diagram"]
+__all__ = ["Diagram", "DrawnEdge", "DrawnNode", "Suggestion", "diagram"]
 
 _EDGES = 400  # beyond, nobody sees a curve
 
@@ -44,12 +46,22 @@ class DrawnEdge:
     score: float  # attribution, mean over outputs
     numeric: bool  # whether it carries a spline
     function: str | None  # of its formula
-    affine: tuple[float, float, float, float] | None  # a, b, c, d of c f(a x + b) + d
-    suggestion: Candidate | None  # what a numeric edge would be named
+    formula: str | None  # in t, what the edge reads; numbers to four digits
+    suggestion: "Suggestion | None"  # of a numeric edge, if asked for
 
     def opacity(self, contrast: float = 3.0) -> float:
         """As it matters: tanh(contrast · score), and never quite invisible."""
         return max(0.04, math.tanh(contrast * self.score))
+
+
+@dataclass(frozen=True, eq=False)
+class Suggestion:
+    """What a numeric edge would be named."""
+
+    function: str
+    formula: str
+    r2: float
+    given: Float[np.ndarray, " n"]  # by the formula, of what the edge reads
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +108,10 @@ def diagram(
     curves, found = edge_curves(model, x, edges), scores(model, x)
     rows = {edge: row for row, edge in enumerate(edges)}
     numeric = set(active_edges(model, "numeric"))
-    suggested: dict[Edge, Candidate] = {}
+    suggested: dict[Edge, Suggestion] = {}
     if suggest and numeric:
-        suggested = {c.edge: c for c in auto_symbolic(model, x, dry_run=True).chosen}
+        chosen = auto_symbolic(model, x, dry_run=True).chosen
+        suggested = {c.edge: _suggestion(model, c, curves.x[rows[c.edge]]) for c in chosen}
     below = _row(0, names)
     nodes = list(below)
     layers: list[tuple[DrawnEdge, ...]] = []
@@ -107,17 +120,17 @@ def diagram(
         above = _row(number + 1, ["+" if v < own.num_sums else "×" for v in range(own.num_nodes)])
         leads = {s: above[v] for v in range(own.num_nodes) for s in own.subnodes_of(v)}
         importance = found.edge_importance(number)
-        formulas: dict[tuple[int, int], tuple[str, list[float]]] = {}
+        formulas: dict[tuple[int, int], tuple[str, str]] = {}
         if layer.symbolic is not None:
             affine = layer.symbolic.affine.detach().double().tolist()
-            pairs = zip(layer.symbolic.edges, affine, strict=True)
-            formulas = {(e.input, e.output): (e.function, numbers) for e, numbers in pairs}
+            for e, numbers in zip(layer.symbolic.edges, affine, strict=True):
+                formulas[e.input, e.output] = e.function, _formula(model, e.function, numbers)
         here = [edge for edge in edges if edge[0] == number]
         here.sort(key=lambda e: below[e[1]].left + leads[e[2]].left)
         drawn = []
         for slot, edge in enumerate(here):
             _, i, s = edge
-            function, numbers = formulas.get((i, s), (None, None))
+            function, formula = formulas.get((i, s), (None, None))
             drawn.append(
                 DrawnEdge(
                     edge,
@@ -129,7 +142,7 @@ def diagram(
                     float(importance[s, i]),
                     edge in numeric,
                     function,
-                    None if numbers is None else (numbers[0], numbers[1], numbers[2], numbers[3]),
+                    formula,
                     suggested.get(edge),
                 )
             )
@@ -137,6 +150,24 @@ def diagram(
         nodes += above
         below = above
     return Diagram(tuple(nodes), tuple(layers))
+
+
+def _suggestion(model: KAN, found: Candidate, read: Tensor) -> Suggestion:
+    a, b, c, d = found.affine
+    given = c * find_function(found.function, model.functions)(a * read + b) + d
+    text = _formula(model, found.function, found.affine)
+    return Suggestion(found.function, text, found.r2, given.double().cpu().numpy())
+
+
+def _formula(model: KAN, name: str, affine: Sequence[float]) -> str:
+    import sympy
+
+    function = find_function(name, model.functions)
+    a, b, c, d = (sympy.Float(number, 4) for number in affine)
+    t = sympy.Symbol("t")
+    if function.formula is None:
+        return f"{c}*{name}({a * t + b}) + {d}"
+    return str(c * function.expression(a * t + b) + d)
 
 
 def _row(place: int, labels: list[str]) -> list[DrawnNode]:

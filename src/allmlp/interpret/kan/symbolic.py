@@ -51,6 +51,10 @@ class Candidate:
     complexity: int  # of the function (pykan's table) and its free numbers among a, b, c, d
     bits: float  # price * complexity + log2(1 - r2 + 1e-8): the smallest is chosen
 
+    def bits_at(self, price: float) -> float:
+        """`bits`, had this been the price."""
+        return _bits(self.complexity, self.r2, price)
+
 
 @dataclass(frozen=True, eq=False)
 class AutoSymbolic:
@@ -246,10 +250,14 @@ def _ranked(
                 r2,
                 float(fits.residual[number, place]),
                 complexity,
-                price * complexity + math.log2(max(1 - r2, 0) + _FLOOR),
+                _bits(complexity, r2, price),
             )
         )
     return sorted(found, key=lambda candidate: candidate.bits)
+
+
+def _bits(complexity: int, r2: float, price: float) -> float:
+    return price * complexity + math.log2(max(1 - r2, 0) + _FLOOR)
 
 
 _free = cache(free_parameters)
