@@ -28,6 +28,7 @@ from allmlp.interpret.kan.symbolic import auto_symbolic as auto_symbolic
 from allmlp.interpret.kan.symbolic import fix_symbolic as fix_symbolic
 from allmlp.interpret.kan.symbolic import suggest_symbolic as suggest_symbolic
 from allmlp.interpret.kan.symbolic import unfix as unfix
+from allmlp.interpret.kan.tidy import tidy as tidy
 
 __all__ = [
     "AutoSymbolic",
@@ -53,5 +54,6 @@ __all__ = [
     "scores",
     "suggest_symbolic",
     "symbolic_formula",
+    "tidy",
     "unfix",
 ]
