@@ -134,7 +134,7 @@ def test_scaling_keeps_the_order(values: list[float]) -> None:
     if len({*values}) < 2:
         return
     table = to_table([[v] for v in values])
-    for scaling in ("quantile", "robust", "standard"):
+    for scaling in ("quantile", "robust", "standard", "range"):
         rows = fit_encoder(table, scaling=scaling).encode(table)[:, 0]
         assert np.isfinite(rows).all()
         assert (np.diff(rows[np.argsort(values, kind="stable")]) >= -1e-6).all()
@@ -143,10 +143,21 @@ def test_scaling_keeps_the_order(values: list[float]) -> None:
 def test_tiny_and_huge_spreads_stay_finite() -> None:
     for values in ([0.0, 5e-324, 1e6], [0.0] * 6 + [1e-310, 1e6], [-1e300, 0.0, 1e300]):
         table = to_table([[v] for v in values])
-        for scaling in ("robust", "standard"):
+        for scaling in ("robust", "standard", "range"):
             with np.errstate(over="ignore"):  # the deviation of the last one is beyond float64
                 rows = fit_encoder(table, scaling=scaling).encode(table)
             assert np.isfinite(rows).all()
+
+
+def test_range_scaling_in_float64() -> None:
+    table = to_table([[3.0], [4.0], [7.0]])
+    encoder = fit_encoder(table, scaling="range", dtype="float64")
+    again = TableEncoder.from_state(*encoder.state())
+    for one in (encoder, again):
+        rows = one.encode(to_table([[3.0], [5.0], [7.0], [11.0 + 1e-12]]))
+        assert rows.dtype == np.float64
+        np.testing.assert_allclose(rows[:, 0], [-1, 0, 1, 3 + 5e-13], rtol=1e-15)
+    assert fit_encoder(table).encode(table).dtype == np.float32
 
 
 def test_robust_scaling_is_its_formula() -> None:

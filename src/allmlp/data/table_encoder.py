@@ -19,7 +19,8 @@ from allmlp.errors import AllmlpError, check_choice, check_integers, listing
 
 __all__ = ["CategoryColumn", "NumberColumn", "TableEncoder", "fit_encoder", "quantile_edges"]
 
-Scaling = Literal["quantile", "robust", "standard"]
+Scaling = Literal["quantile", "robust", "standard", "range"]
+Dtype = Literal["float32", "float64"]
 
 # a column with more levels keeps the most frequent ones
 MAX_LEVELS = 10_000
@@ -84,7 +85,7 @@ class CategoryColumn:
 
 @dataclass(frozen=True, eq=False)
 class TableEncoder:
-    """From tables with the columns of the training to rows of numbers (float32).
+    """From tables with the columns of the training to rows of numbers.
 
     A row holds the numeric features, then the flags, then the codes, as `layers.TableStem` reads
     it.
@@ -94,12 +95,14 @@ class TableEncoder:
         numbers: numeric columns that are kept.
         categories: categorical columns that are kept.
         dropped: columns that hold one value only, and are left out.
+        dtype: of the rows.
     """
 
     names: tuple[str, ...]
     numbers: tuple[NumberColumn, ...]
     categories: tuple[CategoryColumn, ...]
     dropped: tuple[str, ...]
+    dtype: Dtype = "float32"
 
     @property
     def num_flags(self) -> int:
@@ -143,14 +146,14 @@ class TableEncoder:
             table: with the training's columns, in any order; others are refused.
 
         Returns:
-            (n, width), float32.
+            (n, width), of the encoder's dtype.
 
         Raises:
             AllmlpError: columns are missing or unknown, a number is infinite, or texts stand where
                 numbers were.
         """
         self._check_names(table)
-        rows = np.empty((len(table), self.width), dtype=np.float32)
+        rows = np.empty((len(table), self.width), dtype=self.dtype)
         flag = len(self.numbers)
         surprised = []
         for index, column in enumerate(self.numbers):
@@ -200,6 +203,7 @@ class TableEncoder:
                 for c in self.categories
             ],
             "dropped": list(self.dropped),
+            "dtype": self.dtype,
         }
         return plain, {f"numbers.{i}": c.numbers for i, c in enumerate(self.numbers)}
 
@@ -219,6 +223,7 @@ class TableEncoder:
                 for c in plain["categories"]
             ),
             tuple(plain["dropped"]),
+            plain.get("dtype", "float32"),  # what was saved before there was another
         )
 
 
@@ -229,6 +234,7 @@ def fit_encoder(
     min_frequency: int = 2,
     seed: int = 0,
     rows: np.ndarray | None = None,
+    dtype: Dtype = "float32",
 ) -> TableEncoder:
     """Learn how to prepare a table's columns.
 
@@ -236,11 +242,12 @@ def fit_encoder(
         table: the training rows.
         scaling: of numbers: `quantile` maps ranks to a normal law; `robust` subtracts the median,
             divides by the quartiles' distance and bends the tails (RealMLP); `standard` subtracts
-            the mean and divides by the deviation.
+            the mean and divides by the deviation; `range` maps least and largest to -1 and 1.
         min_frequency: a level seen less often shares the code of unseen ones, which so learns what
             a rare level means. Beyond 10 000 levels the most frequent are kept.
         seed: of the noise that keeps equal values from one quantile (1e-5 deviations).
         rows: positions of the rows to learn from; all by default.
+        dtype: of the encoded rows.
 
     Raises:
         AllmlpError: no rows, an infinite number, or nothing is left to learn from.
@@ -252,7 +259,7 @@ def fit_encoder(
         >>> encoder.encode(table)[2].tolist()  # the median, its flag, the code of "a"
         [0.0, 1.0, 1.0]
     """
-    check_choice("scaling", scaling, ("quantile", "robust", "standard"))
+    check_choice("scaling", scaling, ("quantile", "robust", "standard", "range"))
     check_integers("fit_encoder", minimum=1, min_frequency=min_frequency)
     table = table if rows is None else table.take(rows)
     if not len(table):
@@ -279,7 +286,7 @@ def fit_encoder(
             f"a table needs a column that varies, but each of {listing(table.names)} holds one "
             "value only"
         )
-    return TableEncoder(table.names, tuple(numbers), tuple(categories), tuple(dropped))
+    return TableEncoder(table.names, tuple(numbers), tuple(categories), tuple(dropped), dtype)
 
 
 def quantile_edges(features: np.ndarray, bins: int) -> list[np.ndarray]:
@@ -350,6 +357,8 @@ def _fit_number(
         quartiles = np.quantile(seen, [0.25, 0.75])
         divisor = quartiles[1] - quartiles[0] or (high - low) / 2
         found = np.array([median, divisor or 1.0])
+    elif scaling == "range":
+        found = np.array([low / 2 + high / 2, (high / 2 - low / 2) or 1.0])
     else:
         found = np.array([seen.mean(), seen.std() or 1.0])
     return NumberColumn(

@@ -45,7 +45,8 @@ def tidy(
     """
     if len(x) == 0:
         raise AllmlpError("a formula is tidied by its values on data, got no rows")
-    values = formula(x)
+    with np.errstate(all="ignore"):
+        values = formula(x)
     if not np.isfinite(values).all():
         raise AllmlpError(
             "the formula has values that are not finite on these data; leave them out"
