@@ -1,7 +1,17 @@
 """Networks as scikit-learn estimators."""
 
 from allmlp.estimators.image import ImageClassifier as ImageClassifier
+from allmlp.estimators.kan import KANClassifier as KANClassifier
+from allmlp.estimators.kan import KANRegressor as KANRegressor
+from allmlp.estimators.kan_law import Law as Law
 from allmlp.estimators.tabular import TabularClassifier as TabularClassifier
 from allmlp.estimators.tabular import TabularRegressor as TabularRegressor
 
-__all__ = ["ImageClassifier", "TabularClassifier", "TabularRegressor"]
+__all__ = [
+    "ImageClassifier",
+    "KANClassifier",
+    "KANRegressor",
+    "Law",
+    "TabularClassifier",
+    "TabularRegressor",
+]

@@ -22,12 +22,12 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import LBFGS, Optimizer
 
 from allmlp.errors import AllmlpError, check_integers
 from allmlp.estimators.saved import Saved, read_estimator, write_estimator
 from allmlp.estimators.settings import Training
-from allmlp.training import History, Task, choose_device, fit
+from allmlp.training import History, Penalty, Task, choose_device, fit
 
 __all__ = ["NetworkEstimator", "Readable"]
 
@@ -315,21 +315,24 @@ class NetworkEstimator(BaseEstimator, ABC):
         held: tuple[Any, ...] | None,
         training: Training,
         seed: int,
+        penalty: Penalty | None = None,
     ) -> None:
         if not hasattr(self, "_optimizer_"):  # unpickled, or fitted without warm_start
             self._optimizer_ = self._optimizer(self.module_)
         validation = None
         if held is not None:
             validation = held if held[2] is not None else held[:2]
+        whole = isinstance(self._optimizer_, LBFGS)
         history = fit(
             self.module_,
             rows,
             targets,
             weights=weights,
             loss=self._task(),
+            penalty=penalty,
             optimizer=self._optimizer_,
             epochs=training.max_epochs,
-            batch_size=training.batch_of(len(rows)),
+            batch_size=None if whole else training.batch_of(len(rows)),
             validation=validation,
             schedule=training.schedule,
             clip=training.clip,

@@ -64,7 +64,7 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
             raise AllmlpError(
                 f"targets have {len(self._mean)} columns in training, got {values.shape[1]}"
             )
-        return ((values - self._mean) / self._spread).astype(np.float32)
+        return (values - self._mean) / self._spread
 
     def _num_outputs(self) -> int:
         return len(self._mean)

@@ -12,6 +12,7 @@ import torch
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from allmlp.data import Table, TableEncoder, fit_encoder, quantile_edges, to_table
+from allmlp.data.table_encoder import Dtype
 from allmlp.estimators.base import NetworkEstimator, Readable
 from allmlp.estimators.saved import Saved
 
@@ -38,11 +39,13 @@ class Preparation:
 
     Attributes:
         bins: of each number, for embeddings that need their edges; None for others.
+        dtype: of the rows.
     """
 
     scaling: Any  # one of the names that `fit_encoder` knows
     min_frequency: int
     bins: int | None
+    dtype: Dtype = "float32"
 
 
 class TableEstimator(NetworkEstimator):
@@ -86,7 +89,11 @@ class TableEstimator(NetworkEstimator):
         assert isinstance(inputs, Table)  # `_read` makes no other
         table = inputs.take(rows)
         self.encoder_ = fit_encoder(
-            table, scaling=wanted.scaling, min_frequency=wanted.min_frequency, seed=seed
+            table,
+            scaling=wanted.scaling,
+            min_frequency=wanted.min_frequency,
+            seed=seed,
+            dtype=wanted.dtype,
         )
         self.edges_ = []
         if wanted.bins is not None and self.encoder_.numbers:

@@ -128,7 +128,9 @@ class MemberRegression:
     def sums(self, outputs: Float[Tensor, "b *k o"], batch: Batch) -> dict[str, Tensor]:
         """Squared and absolute error of the common answer, each a mean over the outputs."""
         _, targets, *weights = batch
-        error = mean_answer(outputs.detach().float()) - targets.float()
+        # in float32 at least; in float64 an exact law's error of 1e-12 is told from one of 1e-8
+        dtype = torch.promote_types(outputs.dtype, torch.float32)
+        error = mean_answer(outputs.detach().to(dtype)) - targets.to(dtype)
         weight = weights[0] if weights else torch.ones_like(error[:, 0])
         return {
             "loss": (error.square().mean(dim=1) * weight).sum(),
