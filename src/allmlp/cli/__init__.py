@@ -14,6 +14,7 @@ from allmlp.cli.data import app as data
 from allmlp.cli.dotted import rewrite_dotted
 from allmlp.cli.eval import evaluate
 from allmlp.cli.info import info
+from allmlp.cli.kan import app as kan
 from allmlp.cli.models import models
 from allmlp.cli.predict import predict
 from allmlp.cli.probe import probe
@@ -42,6 +43,7 @@ app.command(info)
 app.command(convert)
 app.command(theory)
 app.command(scale)
+app.command(kan)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -7,7 +7,15 @@ from typing import Any
 from allmlp.errors import AllmlpError
 from allmlp.runs.config_tree import read_yaml
 
-__all__ = ["evaluate_table", "holds_table", "means_table", "predict_table", "train_table_from"]
+__all__ = [
+    "column_line",
+    "evaluate_table",
+    "holds_table",
+    "means_table",
+    "predict_table",
+    "scores_line",
+    "train_table_from",
+]
 
 
 def holds_table(run: Path) -> bool:
@@ -83,10 +91,10 @@ def train_table_from(
 
     config = TableConfig(**known, parameters=parameters)
     for row in describe_columns(read_table(config.source)):
-        print(_line(row))
+        print(column_line(row))
     trained = train_table(config)
     found = trained.scores()
-    print(_said(found))
+    print(scores_line(found))
     ranked = trained.directory.read_json(trained.directory.eval / "importance.json")["columns"]
     print(f"what shuffling a column costs ({'R²' if 'rmse' in found else 'accuracy'}):")
     for row in ranked[:5]:
@@ -122,10 +130,11 @@ def evaluate_table(run: Path, data: str | None, part: str) -> None:
     from allmlp.estimators.table_run import TableRun
 
     found = TableRun(run).evaluate(data, part)
-    print(f"{found['source']}{'' if data else f' {part}'}: {_said(found)}")
+    print(f"{found['source']}{'' if data else f' {part}'}: {scores_line(found)}")
 
 
-def _said(found: Mapping[str, Any]) -> str:
+def scores_line(found: Mapping[str, Any]) -> str:
+    """What predictions are worth."""
     rows = f"of {found['count']} rows"
     if "rmse" in found:
         explained = "" if found["r2"] is None else f", R² {found['r2']:.4f}"
@@ -140,7 +149,8 @@ def _said(found: Mapping[str, Any]) -> str:
     )
 
 
-def _line(row: Mapping[str, Any]) -> str:
+def column_line(row: Mapping[str, Any]) -> str:
+    """What a column holds."""
     missing = f", {row['missing']:.1%} missing" if row["missing"] else ""
     if row["kind"] == "text":
         return f"  {row['column']}: text, {row['levels']} levels, mostly {row['most']}{missing}"

@@ -56,9 +56,9 @@ def train(
         As `allmlp models` lists them.
     target:
         Column of the classes in parquet and hf: data, if it is not found by its type or name. Of
-        a csv or parquet table the column to predict: --model is then one
-        of mlp, resnet, tabm, tabm-mini, tabm-packed and realmlp, and `--table.PARAMETER` sets what
-        the estimators take, for example `--table.members 16`.
+        a csv or parquet table the column to predict: --model is then one of mlp, resnet, tabm,
+        tabm-mini, tabm-packed, realmlp and kan, and `--table.PARAMETER` sets what the estimators
+        take, for example `--table.members 16`.
     epochs:
         Passes over the training part.
     batch_size:

@@ -11,9 +11,9 @@ import numpy as np
 from allmlp.data import Table
 from allmlp.errors import AllmlpError, listing
 from allmlp.estimators.saved import saved_class
+from allmlp.estimators.table_models import Classifier, TableModel, model_classes
 from allmlp.estimators.table_scores import scores
 from allmlp.estimators.table_source import TableConfig, read_examples
-from allmlp.estimators.tabular import TabularClassifier, TabularRegressor
 from allmlp.files import write_text
 from allmlp.runs.config_tree import read_yaml
 from allmlp.runs.directory import RunDirectory
@@ -37,8 +37,13 @@ class TableRun:
         if not self.directory.weights.is_file():
             raise AllmlpError(f"{path} holds no trained model; train again")
         kind = saved_class(self.directory.weights)
-        loads = TabularClassifier if kind == TabularClassifier.__name__ else TabularRegressor
-        self.model: TabularClassifier | TabularRegressor = loads.load(self.directory.weights)
+        known = model_classes()
+        if kind not in known:
+            raise AllmlpError(
+                f"{self.directory.weights} holds {kind or 'no estimator'}; a run on a table has "
+                f"one of {', '.join(known)}"
+            )
+        self.model: TableModel = known[kind].load(self.directory.weights)
 
     def scores(self) -> dict[str, Any]:
         """Of the test part."""
@@ -56,7 +61,7 @@ class TableRun:
         names = (self.config.target, self.config.time, self.config.group)
         inputs = table.drop(*(name for name in names if name in table.names))
         columns = {self.config.target: self.model.predict(inputs)}
-        if isinstance(self.model, TabularClassifier):
+        if isinstance(self.model, Classifier):
             shares = self.model.predict_proba(inputs)
             columns |= {f"p({c})": shares[:, i] for i, c in enumerate(self.model.classes_)}
         return columns
@@ -68,7 +73,7 @@ class TableRun:
             AllmlpError: the table lacks a column, rows with a target, or has classes of its own.
         """
         # another table may hold few of the values by which `auto` decides
-        if isinstance(self.model, TabularClassifier):
+        if isinstance(self.model, Classifier):
             config = replace(self.config, task="classification")
         else:
             config = replace(self.config, task="regression")
@@ -77,7 +82,7 @@ class TableRun:
         if source is None and part != "all":
             rows = examples.parts()[part]
             y, inputs = y[rows], inputs.take(rows)
-        if isinstance(self.model, TabularClassifier):
+        if isinstance(self.model, Classifier):
             known = self.model.classes_
             unseen = np.setdiff1d(y, known)
             if len(unseen):

@@ -11,7 +11,7 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 
 from allmlp.data import Table
 from allmlp.estimators.table import EncodedRows
-from allmlp.estimators.tabular import TabularClassifier, TabularRegressor
+from allmlp.estimators.table_models import Classifier, TableModel
 from allmlp.runs.scores import calibration_bins, score_probabilities
 
 __all__ = ["calibration", "importances", "partial_dependence", "scores"]
@@ -20,7 +20,7 @@ __all__ = ["calibration", "importances", "partial_dependence", "scores"]
 _ROWS = 1000
 
 
-def scores(model: TabularClassifier | TabularRegressor, table: Table, y: Any) -> dict[str, Any]:
+def scores(model: TableModel, table: Table, y: Any) -> dict[str, Any]:
     """Of the predictions, and of the best constant one as `baseline`.
 
     Args:
@@ -34,7 +34,7 @@ def scores(model: TabularClassifier | TabularRegressor, table: Table, y: Any) ->
         against all others (`classes`); of values: RMSE, MAE, median and 90 % quantile of the
         absolute error, and R² (None of a single row).
     """
-    if isinstance(model, TabularRegressor):
+    if not isinstance(model, Classifier):
         predicted = model.predict(table)
         errors = np.abs(predicted - y)
         return {
@@ -61,7 +61,7 @@ def scores(model: TabularClassifier | TabularRegressor, table: Table, y: Any) ->
     return known
 
 
-def calibration(model: TabularClassifier, table: Table, y: Any) -> dict[str, Any]:
+def calibration(model: Classifier, table: Table, y: Any) -> dict[str, Any]:
     """How often the most probable class is right, by how probable it was said to be.
 
     Returns:
@@ -72,9 +72,7 @@ def calibration(model: TabularClassifier, table: Table, y: Any) -> dict[str, Any
     return {"bins": [asdict(some) for some in bins]}
 
 
-def importances(
-    model: TabularClassifier | TabularRegressor, table: Table, y: Any, repeats: int = 3
-) -> list[dict[str, Any]]:
+def importances(model: TableModel, table: Table, y: Any, repeats: int = 3) -> list[dict[str, Any]]:
     """What shuffling each column costs: of accuracy, or of R² (Breiman 2001, §10).
 
     Returns:
@@ -99,7 +97,7 @@ def importances(
 
 
 def partial_dependence(
-    model: TabularClassifier | TabularRegressor, table: Table, name: str, points: int = 20
+    model: TableModel, table: Table, name: str, points: int = 20
 ) -> dict[str, Any]:
     """The mean prediction when a column is set to one value after another (Friedman 2001, §8.2).
 
@@ -129,7 +127,7 @@ def partial_dependence(
         columns = list(table.columns)
         columns[index] = np.full(len(table), value, dtype=column.dtype)
         changed = Table(table.names, tuple(columns))
-        if isinstance(model, TabularClassifier):
+        if isinstance(model, Classifier):
             predictions.append(model.predict_proba(changed).mean(axis=0).tolist())
         else:
             predictions.append(float(model.predict(changed).mean()))

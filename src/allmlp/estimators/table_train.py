@@ -22,11 +22,10 @@ import numpy as np
 import yaml
 
 from allmlp.data import Table
-from allmlp.errors import AllmlpError, unknown_name
+from allmlp.estimators.table_models import Classifier, TableModel, make_model, model_name
 from allmlp.estimators.table_run import TableRun, write_columns
 from allmlp.estimators.table_scores import calibration, importances, partial_dependence, scores
 from allmlp.estimators.table_source import Examples, TableConfig, read_examples
-from allmlp.estimators.tabular import TabularClassifier, TabularRegressor
 from allmlp.files import write_text
 from allmlp.runs.directory import RunDirectory
 from allmlp.runs.sessions import record_session
@@ -34,7 +33,6 @@ from allmlp.training import choose_device
 
 __all__ = ["describe_columns", "train_table"]
 
-Estimator = TabularClassifier | TabularRegressor
 # the columns whose partial dependence is kept
 _SHOWN = 4
 
@@ -47,11 +45,12 @@ def train_table(config: TableConfig) -> TableRun:
         OSError: the folder cannot be written.
     """
     examples = read_examples(config)
-    model = _estimator(examples.classes, config.parameters)
+    model = make_model(examples.classes, config.parameters)
     parts = examples.parts()
     train, val = (examples.inputs.take(parts[name]) for name in ("train", "val"))
     y = examples.y
-    directory = RunDirectory.create(config.run, f"{Path(config.source).stem}-{model.model}")
+    stem = f"{Path(config.source).stem}-{model_name(config.parameters)}"
+    directory = RunDirectory.create(config.run, stem)
     try:
         tree = {"table": asdict(config)}
         write_text(directory.config, yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
@@ -92,17 +91,8 @@ def describe_columns(table: Table) -> list[dict[str, Any]]:
     return described
 
 
-def _estimator(classes: bool, parameters: dict[str, Any]) -> Estimator:
-    kind = TabularClassifier if classes else TabularRegressor
-    known = kind().get_params()
-    unknown = [name for name in parameters if name not in known]
-    if unknown:
-        raise AllmlpError(unknown_name(f"parameter of {kind.__name__}", unknown[0], known))
-    return kind(**parameters)
-
-
 def _evaluate(
-    directory: RunDirectory, examples: Examples, parts: dict[str, np.ndarray], model: Estimator
+    directory: RunDirectory, examples: Examples, parts: dict[str, np.ndarray], model: TableModel
 ) -> None:
     folder, inputs, rows = directory.eval, examples.inputs, parts["test"]
     test, y = inputs.take(rows), examples.y[rows]
@@ -117,7 +107,7 @@ def _evaluate(
     directory.write_json(folder / "summary.json", summary)
     found = {"source": examples.config.source, "count": len(y), **scores(model, test, y)}
     predicted = {"row": rows, "true": y, "predicted": model.predict(test)}
-    if isinstance(model, TabularClassifier):
+    if isinstance(model, Classifier):
         shares = model.predict_proba(test)
         predicted |= {f"p({c})": shares[:, i] for i, c in enumerate(model.classes_)}
         directory.write_json(folder / "calibration.json", calibration(model, test, y))

@@ -6,6 +6,7 @@ from allmlp.report.comparison import write_sweep as write_sweep
 from allmlp.report.figures import new_figure as new_figure
 from allmlp.report.figures import picture as picture
 from allmlp.report.kan_page import kan_page as kan_page
+from allmlp.report.kan_page import law_sections as law_sections
 from allmlp.report.page import Cell as Cell
 from allmlp.report.page import Code as Code
 from allmlp.report.page import Explorer as Explorer
@@ -40,6 +41,7 @@ __all__ = [
     "compare_runs",
     "comparison_page",
     "kan_page",
+    "law_sections",
     "new_figure",
     "picture",
     "render_page",

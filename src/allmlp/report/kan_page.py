@@ -1,15 +1,18 @@
 """A KAN to look into: its drawing, in which edges can be hovered over, clicked or tabbed to."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from markupsafe import escape
 from matplotlib.ticker import MaxNLocator
 
 from allmlp.interpret.kan import Diagram, DrawnEdge, DrawnNode
 from allmlp.report.figures import new_figure, picture
-from allmlp.report.page import Cell, Explorer, Facts, Page, Part, Picture, Section, Table
+from allmlp.report.page import Cell, Code, Explorer, Facts, Page, Part, Picture, Section, Table
 from allmlp.report.palette import SERIES
 
-__all__ = ["kan_page"]
+__all__ = ["kan_page", "law_sections"]
 
 # units of the drawing, pixels where there is room
 _PANEL, _GAP, _LAYER, _EDGE = 104.0, 14.0, 210.0, 34.0
@@ -50,6 +53,35 @@ def kan_page(
     )
     network = Section("Network", (Explorer(_drawing(shown, names), parts),))
     return Page(title, (network, *sections, Section("Edges", (table,))), lead, facts)
+
+
+def law_sections(record: Mapping[str, Any]) -> tuple[Section, ...]:
+    """What was found of laws.
+
+    Args:
+        record: of `eval/laws.json` (`estimators.kan_run`).
+    """
+    symbols = Facts(tuple(record["symbols"].items()))
+    rows = tuple(
+        (law["complexity"], f"{law['explained']:.6f}", ", ".join(law["functions"]), text)
+        for law in record["laws"]
+        for text in law["short"]
+    )
+    table = Table(
+        ("complexity", "explained", "functions", "formula"),
+        rows,
+        "From short to true. Explained is the share of held-out rows' variance (of classes, of "
+        "their entropy). Formulas are shortened: by 0.1 % of a standard deviation at most, or by "
+        "1 % where noise drowns it.",
+    )
+    last = record["laws"][-1]
+    full = tuple(
+        Code(f"{formula}\n\n{latex}", f"{name}, the last law in full and as LaTeX, shortened")
+        for name, formula, latex in zip(
+            record["outputs"], last["formula"], last["latex"], strict=True
+        )
+    )
+    return (Section("Laws", (symbols, table, *full)),)
 
 
 def _drawing(shown: Diagram, names: dict[tuple[int, int, int], str]) -> Picture:

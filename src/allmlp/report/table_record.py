@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from allmlp.errors import AllmlpError
+from allmlp.estimators.table_models import model_name
 from allmlp.estimators.table_run import read_table_config
 from allmlp.estimators.table_source import TableConfig
-from allmlp.estimators.tabular import TabularRegressor
 from allmlp.report.record import read_lines
 from allmlp.runs.directory import RunDirectory
 from allmlp.runs.scores import Bin
@@ -88,7 +88,7 @@ class TableRecord:
     @property
     def model(self) -> str:
         """Its name."""
-        return str(self.config.parameters.get("model", TabularRegressor.model))
+        return model_name(self.config.parameters)
 
     def series(self, name: str) -> tuple[list[float], list[float]]:
         """Epochs and values of a metric."""

@@ -1,0 +1,47 @@
+"""Which estimators a run on a table can have, and which one a name means."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from allmlp.errors import AllmlpError, unknown_name
+from allmlp.estimators.kan import KANClassifier, KANRegressor
+from allmlp.estimators.tabular import TabularClassifier, TabularRegressor
+
+__all__ = ["Classifier", "TableModel", "make_model", "model_classes", "model_name"]
+
+TableModel = TabularClassifier | TabularRegressor | KANClassifier | KANRegressor
+Classifier = TabularClassifier | KANClassifier
+_KAN = "kan"
+
+
+def model_classes() -> dict[str, type[TableModel]]:
+    """Every class by its name, as saved files have it."""
+    kinds = (TabularClassifier, TabularRegressor, KANClassifier, KANRegressor)
+    return {kind.__name__: kind for kind in kinds}
+
+
+def model_name(parameters: Mapping[str, Any]) -> str:
+    """What people call the model of a run."""
+    return str(parameters.get("model", TabularRegressor.model))
+
+
+def make_model(classes: bool, parameters: Mapping[str, Any]) -> TableModel:
+    """An estimator that is not yet fitted.
+
+    Args:
+        classes: whether it learns them, or values.
+        parameters: of the estimator; `model` chooses it: `kan`, or one of the tabular models.
+
+    Raises:
+        AllmlpError: it has no such parameter.
+    """
+    given = dict(parameters)
+    kind: type[TableModel] = TabularClassifier if classes else TabularRegressor
+    if given.get("model") == _KAN:
+        del given["model"]
+        kind = KANClassifier if classes else KANRegressor
+    known = kind().get_params()
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise AllmlpError(unknown_name(f"parameter of {kind.__name__}", unknown[0], known))
+    return kind(**given)
