@@ -13,6 +13,8 @@ SHORT = {
     "04_shards.py": ["--epochs", "2"],
     "05_report.py": ["--epochs", "2"],
     "22_kan_law.py": ["--steps", "2"],
+    "23_kan_noisy_law.py": ["--epochs", "8"],
+    "24_kan_features.py": ["--epochs", "3"],
     "40_bilinear_digits.py": ["--epochs", "5"],
     "41_bilinear_mixer.py": ["--epochs", "6"],
 }
