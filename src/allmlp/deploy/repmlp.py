@@ -10,14 +10,12 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
-from jaxtyping import Float64
 from torch import Tensor, nn
 
-from allmlp.deploy.batch_norm import scale_and_shift
 from allmlp.errors import AllmlpError
+from allmlp.layers.batch_norm import scale_and_shift
 from allmlp.layers.share_sets import ConvNorm, ShareSetLinear, TrainingMix
 from allmlp.models.repmlp import RepMLPNet, RepMLPUnit
-from allmlp.ops.convolution_matrix import convolution_matrix
 
 __all__ = ["inject_locality", "merge_repmlpnet"]
 
@@ -46,7 +44,7 @@ def inject_locality(model: RepMLPNet) -> RepMLPNet:
     state = {k: t for k, t in model.state_dict().items() if not _of_branches(k)}
     for name, mix in model.named_modules():
         if isinstance(mix, TrainingMix):
-            state |= _named(f"{name}.places", _merge_branches(mix))
+            state |= _named(f"{name}.places", mix.merged())
     return _rebuilt(model, "injected", state)
 
 
@@ -62,9 +60,9 @@ def merge_repmlpnet(model: RepMLPNet) -> RepMLPNet:
             assert isinstance(module.fc2, ConvNorm)
             assert isinstance(module.channel_norm, nn.BatchNorm2d)
             state |= _named(f"{name}.fc1", _merge_norm_before(module.channel_norm, module.fc1))
-            state |= _named(f"{name}.fc2", _merge_norm(module.fc2))
+            state |= _named(f"{name}.fc2", module.fc2.merged())
         elif isinstance(module, ConvNorm) and not name.endswith((".fc1", ".fc2")):
-            state |= _named(name, _merge_norm(module))
+            state |= _named(name, module.merged())
         elif isinstance(module, nn.BatchNorm2d) and (name == "norm" or "mix_norm" in name):
             state |= _named(name, scale_and_shift(module))
         elif isinstance(module, ShareSetLinear | nn.Linear):
@@ -72,29 +70,11 @@ def merge_repmlpnet(model: RepMLPNet) -> RepMLPNet:
     return _rebuilt(model, "deploy", state)
 
 
-def _merge_norm(layer: ConvNorm) -> Merged:
-    scale, shift = scale_and_shift(layer.norm)
-    return layer.conv.weight.double() * scale[:, None, None, None], shift
-
-
 def _merge_norm_before(norm: nn.BatchNorm2d, layer: ConvNorm) -> Merged:
     """A norm, a 1 × 1 convolution and its norm: `W diag(scale)` and `W shift` beside the bias."""
-    weight, bias = _merge_norm(layer)
+    weight, bias = layer.merged()
     scale, shift = scale_and_shift(norm)
     return weight * scale[:, None, None], bias + weight[:, :, 0, 0] @ shift
-
-
-def _merge_branches(
-    mix: TrainingMix,
-) -> tuple[Float64[Tensor, "s n n"], Float64[Tensor, "s n"]]:
-    scale, shift = scale_and_shift(mix.norm)
-    weight = mix.places.weight.double() * scale[:, None, None]
-    for branch in mix.branches:
-        assert isinstance(branch, ConvNorm)
-        kernel, bias = _merge_norm(branch)
-        weight = weight + convolution_matrix(kernel[:, 0], mix.grid)
-        shift = shift + bias
-    return weight, shift[:, None].expand(-1, weight.shape[-1])
 
 
 def _of_branches(key: str) -> bool:

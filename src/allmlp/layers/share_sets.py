@@ -13,10 +13,12 @@ from collections.abc import Sequence
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from allmlp.errors import check_integers
+from allmlp.layers.batch_norm import scale_and_shift
+from allmlp.ops.convolution_matrix import convolution_matrix
 
 __all__ = ["ConvNorm", "Gate", "InjectedMix", "ShareSetLinear", "TrainingMix"]
 
@@ -48,6 +50,15 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "b d h w"]) -> Float[Tensor, "b d2 h2 w2"]:
         return self.norm(self.conv(x))
+
+    def merged(self) -> tuple[Float64[Tensor, "d2 e k k"], Float64[Tensor, " d2"]]:
+        """Weight and bias of the one convolution that does the same at evaluation, in float64.
+
+        Raises:
+            AllmlpError: a norm that keeps no statistics.
+        """
+        scale, shift = scale_and_shift(self.norm)
+        return self.conv.weight.double() * scale[:, None, None, None], shift
 
 
 class Gate(nn.Module):
@@ -142,6 +153,23 @@ class TrainingMix(nn.Module):
         for branch in self.branches:
             mixed = mixed + branch(tiles)
         return _from_tiles(mixed, x.shape) * self.gate(x)
+
+    def merged(self) -> tuple[Float64[Tensor, "s n n"], Float64[Tensor, "s n"]]:
+        """Matrices and biases that do the same at evaluation, before the gate, in float64.
+
+        Raises:
+            AllmlpError: a norm that keeps no statistics.
+
+        Source: §3.3 (locality injection).
+        """
+        scale, shift = scale_and_shift(self.norm)
+        weight = self.places.weight.double() * scale[:, None, None]
+        for branch in self.branches:
+            assert isinstance(branch, ConvNorm)
+            kernel, bias = branch.merged()
+            weight = weight + convolution_matrix(kernel[:, 0], self.grid)
+            shift = shift + bias
+        return weight, shift[:, None].expand(-1, weight.shape[-1])
 
 
 class InjectedMix(nn.Module):
