@@ -1,8 +1,11 @@
 """Maps of what models look at: exact where it can be exact."""
 
+from typing import Any, Literal
+
 import pytest
 import torch
 from torch import nn
+from torch.autograd.functional import jacobian
 
 import allmlp
 from allmlp import BilinearMLP
@@ -12,10 +15,19 @@ from allmlp.interpret import (
     area_share,
     effective_receptive_field,
     integrated_gradients,
+    mixing_reach,
     occlusion,
     token_maps,
 )
 from allmlp.layers import TokenMlp
+
+
+def stirred(model: nn.Module) -> Any:
+    """Weights and statistics that are no identity, in evaluation mode and double precision."""
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point():
+            nn.init.uniform_(tensor, 0.5, 1.5) if "var" in name else nn.init.normal_(tensor)
+    return model.double().eval()
 
 
 def test_token_maps_are_what_the_units_do() -> None:
@@ -40,6 +52,94 @@ def test_token_maps_are_what_the_units_do() -> None:
     assert torch.equal(found.reads.flatten(1), linear.get_parameter("blocks.0.token_linear.weight"))
     with pytest.raises(AllmlpError, match="a ConvMixer has no token MLP"):
         token_maps(allmlp.create_model("convmixer_256_8"))
+
+
+@pytest.mark.parametrize("form", ["training", "injected"])
+def test_token_maps_of_repmlpnet_are_its_jacobian(form: str) -> None:
+    sizes: dict[str, Any] = {"widths": (4, 8), "depths": (1, 1), "share_sets": (2, 4)}
+    model = stirred(allmlp.create_model("repmlpnet_t224", form=form, img_size=(16, 24), **sizes))
+    found = token_maps(model)
+    assert list(found) == ["stages.0.blocks.0.mix", "stages.1.blocks.0.mix"]
+    for name, width, sets, grid in (
+        ("stages.0.blocks.0.mix", 4, 2, (4, 6)),
+        ("stages.1.blocks.0.mix", 8, 4, (2, 3)),
+    ):
+        mix, reads = model.get_submodule(name), found[name].reads
+        assert reads.shape == (sets, grid[0] * grid[1], *grid)
+        x = torch.randn(1, width, *grid, dtype=torch.float64)
+        # what is left without the gate is linear
+        rows = jacobian(lambda x, mix=mix: mix(x) / mix.gate(x), x)[0, :, :, :, 0].flatten(1, 2)
+        for channel in range(width):
+            torch.testing.assert_close(
+                rows[channel, :, channel], reads[channel % sets], rtol=1e-9, atol=1e-10
+            )
+            rows[channel, :, channel] = 0
+        assert rows.abs().max() < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("grouping", "size"),
+    [("local", (6, 6)), ("global", (6, 9)), ("global", (7, 8)), ("global", (3, 5))],
+)
+def test_reach_of_csmixer_is_the_size_of_its_jacobian(
+    grouping: Literal["local", "global"], size: tuple[int, int]
+) -> None:
+    model = stirred(
+        allmlp.create_model(
+            "csmixer_t", width=8, depths=(1,), heads=(2,), ranks=(3,), group_side=3,
+            img_size=(4 * size[0], 4 * size[1]),
+        )
+    )  # fmt: skip
+    mix = model.get_submodule("stages.0.blocks.0.mix")
+    mix.grouping = grouping
+    (found,) = mixing_reach(model, at=(0.5, 0.2)).values()
+    assert found.place == (size[0] // 2, size[1] // 5)
+    assert found.units == ("head 0", "head 1")
+    x = torch.randn(1, *size, 8, dtype=torch.float64)
+    row, column = found.place
+    for head in range(2):
+        weight = mix.up.weight.detach().clone()
+        weight[:, 3 * (1 - head) : 3 * (2 - head)] = 0  # the other head is silent
+        factor = jacobian(
+            lambda x, weight=weight: (mix._mix(mix.down(x)) @ weight.mT)[0, row, column], x
+        )
+        torch.testing.assert_close(
+            factor[:, 0].square().sum((0, 3)).sqrt(), found.strengths[head], rtol=1e-9, atol=1e-11
+        )
+    lit = found.strengths[0].nonzero()
+    if size == (6, 9) and grouping == "global":  # 2 and 3 places apart
+        assert lit.tolist() == [[r, c] for r in (1, 3, 5) for c in (1, 4, 7)]
+
+
+@pytest.mark.parametrize("pattern", ["cyclic", "random", "dilated"])
+def test_reach_of_cyclemlp_is_the_size_of_its_jacobian(pattern: str) -> None:
+    sizes: dict[str, Any] = {"widths": (7,), "depths": (1,), "mlp_ratios": (2,), "stepsize": 5}
+    model = stirred(allmlp.create_model("cyclemlp_b1", img_size=(20, 28), pattern=pattern, **sizes))
+    (found,) = mixing_reach(model, at=(0.0, 0.9)).values()
+    mix = model.get_submodule("stages.0.blocks.0.mix")
+    x = torch.randn(1, *found.strengths.shape[1:], 7, dtype=torch.float64)
+    row, column = found.place
+    for branch, strengths in zip((mix.along_w, mix.along_h), found.strengths, strict=True):
+        rows = jacobian(lambda x, branch=branch: branch(x)[0, row, column], x)
+        torch.testing.assert_close(
+            rows[:, 0].square().sum((0, 3)).sqrt(), strengths, rtol=1e-9, atol=1e-11
+        )
+
+
+def test_reach_leaves_the_model_as_it_is_and_refuses_others() -> None:
+    model = allmlp.create_model("csmixer_t", width=8, depths=(2,), heads=(2,), ranks=(1,),
+                                group_side=4, img_size=32)  # fmt: skip
+    model.train()
+    local, far = mixing_reach(model).values()
+    assert model.training
+    assert not any(module._forward_pre_hooks for module in model.modules())
+    # a window around the middle, and places two apart
+    assert local.strengths[0].nonzero().amin(0).tolist() == [4, 4]
+    assert far.strengths[0].nonzero()[:, 0].unique().tolist() == [0, 2, 4, 6]
+    with pytest.raises(AllmlpError, match="a Mixer has no layer that mixes places and channels"):
+        mixing_reach(allmlp.create_model("mixer_digits"))
+    with pytest.raises(AllmlpError, match=r"place in \[0, 1\) x \[0, 1\), got \(0.5, 1.0\)"):
+        mixing_reach(model, at=(0.5, 1.0))
 
 
 def test_linear_parts_compose_exactly() -> None:

@@ -91,6 +91,22 @@ def test_other_maps_are_mixed_as_if_zeros_went_on(grouping: Any) -> None:
 
 
 @pytest.mark.parametrize("grouping", ["local", "global"])
+@pytest.mark.parametrize("size", [(4, 6), (5, 3), (2, 2)])
+def test_places_are_those_that_answer_together(grouping: Any, size: tuple[int, int]) -> None:
+    mix = stirred(SpatialChannelMix(width=4, heads=1, rank=1, side=2, grouping=grouping))
+    groups = mix.places(*size).tolist()
+    assert sorted(n for group in groups for n in group if n >= 0) == list(range(size[0] * size[1]))
+    x = maps(1, *size, 4)
+    before = mix._mix(mix.down(x)).flatten()
+    for group in groups:
+        own = [number for number in group if number >= 0]
+        moved = x.clone()
+        moved[0, own[0] // size[1], own[0] % size[1]] += 1
+        after = mix._mix(mix.down(moved)).flatten()
+        assert (after - before).nonzero()[:, 0].tolist() == sorted(own)
+
+
+@pytest.mark.parametrize("grouping", ["local", "global"])
 def test_gradients(grouping: Any) -> None:
     mix = stirred(SpatialChannelMix(width=3, heads=2, rank=1, side=2, grouping=grouping))
     assert torch.autograd.gradcheck(mix, (maps(1, 4, 3, 3).requires_grad_(),))

@@ -10,6 +10,8 @@ from allmlp.interpret.attribution import occlusion as occlusion
 from allmlp.interpret.flow_pictures import draw_flow as draw_flow
 from allmlp.interpret.flow_pictures import draw_flow_history as draw_flow_history
 from allmlp.interpret.pictures import draw_images as draw_images
+from allmlp.interpret.reach import Reach as Reach
+from allmlp.interpret.reach import mixing_reach as mixing_reach
 from allmlp.interpret.receptive_field import area_share as area_share
 from allmlp.interpret.receptive_field import effective_receptive_field as effective_receptive_field
 from allmlp.interpret.token_maps import TokenMaps as TokenMaps
@@ -20,6 +22,7 @@ from allmlp.interpret.views import views as views
 __all__ = [
     "AffineMap",
     "Attribution",
+    "Reach",
     "TokenMaps",
     "View",
     "affine_map",
@@ -31,6 +34,7 @@ __all__ = [
     "effective_receptive_field",
     "integrated_gradients",
     "kan",
+    "mixing_reach",
     "occlusion",
     "token_maps",
     "views",

@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -225,15 +225,34 @@ class SpatialChannelMix(nn.Module):
     def forward(self, x: Float[Tensor, "b h w d"]) -> Float[Tensor, "b h w d"]:
         return self.out(self.gate(x) * self.up(self._mix(self.down(x))))
 
+    def places(self, height: int, width: int) -> Int64[Tensor, "p n"]:
+        """Which places of a map each group mixes, as numbers row by row; -1 beyond the map.
+
+        Example:
+            >>> mix = SpatialChannelMix(width=8, heads=1, rank=1, side=2, grouping="global")
+            >>> mix.places(4, 4)[0].tolist()
+            [0, 2, 8, 10]
+        """
+        numbers = torch.arange(height * width).view(1, height, width, 1)
+        numbers = F.pad(numbers, self._padding(height, width), value=-1)
+        sizes = {"y": self.side, "x": self.side, "r": 1}
+        return rearrange(numbers, f"{self._pattern(height, width)} -> {_GROUPED}", **sizes)[0]
+
+    def _padding(self, height: int, width: int) -> tuple[int, ...]:
+        return (0, 0, 0, -width % self.side, 0, -height % self.side)
+
+    def _pattern(self, height: int, width: int) -> str:
+        return GROUPINGS[self.grouping if min(height, width) > self.side else "local"]
+
     def _mix(self, z: Float[Tensor, "b h w f"]) -> Float[Tensor, "b h w f"]:
         height, width = z.shape[1:3]
-        z = F.pad(z, (0, 0, 0, -width % self.side, 0, -height % self.side))
-        spread = self.grouping if min(height, width) > self.side else "local"
+        z = F.pad(z, self._padding(height, width))
+        pattern = self._pattern(height, width)
         sizes = {"y": self.side, "x": self.side, "r": self.rank}
-        groups = rearrange(z, f"{GROUPINGS[spread]} -> {_GROUPED}", **sizes)
+        groups = rearrange(z, f"{pattern} -> {_GROUPED}", **sizes)
         groups = torch.baddbmm(self.bias[:, None], groups, self.weight)
         i, j = z.shape[1] // self.side, z.shape[2] // self.side
-        z = rearrange(groups, f"{_GROUPED} -> {GROUPINGS[spread]}", i=i, j=j, **sizes)
+        z = rearrange(groups, f"{_GROUPED} -> {pattern}", i=i, j=j, **sizes)
         return z[:, :height, :width]
 
     def extra_repr(self) -> str:
