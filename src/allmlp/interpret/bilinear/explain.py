@@ -4,6 +4,7 @@ Axes: k outputs, r features, i inputs.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -32,15 +33,22 @@ class Explanation:
 
     Attributes:
         logits: (k,), float64.
-        contributions: (k, r), of every eigenfeature of every output.
-        features: the eigenfeatures, leading axis k.
     """
 
     logits: Float[Tensor, " k"]
-    contributions: Float[Tensor, "k r"]
-    features: EigenFeatures
     _x: Float[Tensor, " i"]
-    _forms: Quadratic
+    _forms: Quadratic  # of the input
+    _inner: tuple[Quadratic, Tensor | None]  # of what the embedding gives; the embedding
+
+    @cached_property
+    def features(self) -> EigenFeatures:
+        """The eigenfeatures of every output, leading axis k; computed when first asked for."""
+        return decompose(self._inner[0], None, None, self._inner[1])
+
+    @property
+    def contributions(self) -> Float[Tensor, "k r"]:
+        """What every eigenfeature of every output adds to it."""
+        return self.features.contributions(self._x)
 
     def speaks(self, cls: int, count: int = 5) -> tuple[list[int], list[int]]:
         """The features that add most to an output, and those that take most away, by number."""
@@ -96,13 +104,11 @@ def explain(model: nn.Module, x: Float[Tensor, " i"]) -> Explanation:
         True
     """
     forms = read_input(model)
-    single, embed = read_single(model)
     inputs = forms.left.shape[1] - forms.homogeneous
     if x.shape != (inputs,):
         raise AllmlpError(
             f"explain takes one input of shape ({inputs},), got {tuple(x.shape)}; take x[0] of a "
             "batch, and flatten images"
         )
-    features = decompose(single, None, None, embed)
     x = x.detach().to(forms.left)
-    return Explanation(forms(x), features.contributions(x), features, x, forms)
+    return Explanation(forms(x), x, forms, read_single(model))
