@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from allmlp.report import new_figure, picture
-from allmlp.report.palette import DARK, LIGHT, SERIES
+from allmlp.report.palette import DARK, LIGHT, NEGATIVE, POSITIVE, SERIES, STRENGTH
 
 
 def test_colours_become_variables_of_the_page() -> None:
@@ -74,6 +74,8 @@ def test_everything_stands_out_from_the_paper(colours: dict[str, str]) -> None:
         assert _contrast(colours["muted"], colours[background]) >= 4.5
         for role in ("c1", "c2", "c3", "c4", "c5"):
             assert _contrast(colours[role], colours[background]) >= 3
+        for colour in (POSITIVE, NEGATIVE, STRENGTH):
+            assert _contrast(colour, colours[background]) >= 3
 
 
 # Machado, Oliveira and Fernandes 2009, severity 1.0: protanopia, deuteranopia, tritanopia
@@ -126,3 +128,9 @@ def test_series_differ_for_everybody(colours: dict[str, str], blindness: str) ->
     }
     # 2.3 is the smallest difference that is noticed; thin lines need a multiple of it
     assert min(distances.values()) >= 15, distances
+
+
+@pytest.mark.parametrize("blindness", BLINDNESS)
+def test_signs_of_maps_differ_for_everybody(blindness: str) -> None:
+    labs = [_lab(BLINDNESS[blindness] @ _linear(colour)) for colour in (POSITIVE, NEGATIVE)]
+    assert np.linalg.norm(labs[0] - labs[1]) >= 40  # large areas, by shades of one colour

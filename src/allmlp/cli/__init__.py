@@ -13,6 +13,7 @@ from allmlp.cli.convert import convert
 from allmlp.cli.data import app as data
 from allmlp.cli.dotted import rewrite_dotted
 from allmlp.cli.eval import evaluate
+from allmlp.cli.explain import explain
 from allmlp.cli.info import info
 from allmlp.cli.kan import app as kan
 from allmlp.cli.models import models
@@ -38,6 +39,7 @@ app.command(report)
 app.command(compare)
 app.command(data)
 app.command(probe)
+app.command(explain)
 app.command(models)
 app.command(info)
 app.command(convert)

@@ -3,6 +3,8 @@
 from allmlp.report.comparison import compare_runs as compare_runs
 from allmlp.report.comparison import comparison_page as comparison_page
 from allmlp.report.comparison import write_sweep as write_sweep
+from allmlp.report.explain_page import explain_page as explain_page
+from allmlp.report.explain_table import explain_table as explain_table
 from allmlp.report.figures import new_figure as new_figure
 from allmlp.report.figures import picture as picture
 from allmlp.report.kan_page import kan_page as kan_page
@@ -40,6 +42,8 @@ __all__ = [
     "Text",
     "compare_runs",
     "comparison_page",
+    "explain_page",
+    "explain_table",
     "kan_page",
     "law_sections",
     "new_figure",

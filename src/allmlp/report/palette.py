@@ -6,7 +6,7 @@ blindness; tests compute both. Figures are drawn in the light colours, and the p
 for the dark ones.
 """
 
-__all__ = ["DARK", "LIGHT", "SERIES"]
+__all__ = ["DARK", "LIGHT", "NEGATIVE", "POSITIVE", "SERIES", "STRENGTH"]
 
 # role -> colour. `ink` writes, `muted` draws axes, `line` draws grids, `c1` to `c5` are series.
 LIGHT: dict[str, str] = {
@@ -36,3 +36,6 @@ DARK: dict[str, str] = {
 
 # what to draw series in, in this order; beyond five, tell them apart by dashes
 SERIES: tuple[str, ...] = tuple(LIGHT[role] for role in ("c1", "c2", "c3", "c4", "c5"))
+
+# of maps, which are drawn once for both kinds of pages: they stand out from either
+POSITIVE, NEGATIVE, STRENGTH = "#d4600f", "#2f7fc8", "#188f74"

@@ -14,6 +14,7 @@ model.json         what rebuilds the model and prepares its input
 sessions.json      when and by which command it was trained, on what, how long
 eval/              scores, predictions, mistakes and sample images of the test part
 report.html        all of it to look at, written by the command line
+explain.html       what the model looks at, written by `allmlp explain`
 """
 
 import csv
@@ -52,6 +53,7 @@ class RunDirectory:
         self.model = path / RECORD
         self.sessions = path / "sessions.json"
         self.report = path / "report.html"
+        self.explanation = path / "explain.html"
         self.eval = path / "eval"
 
     @classmethod
