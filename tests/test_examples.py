@@ -17,6 +17,7 @@ SHORT = {
     "24_kan_features.py": ["--epochs", "3"],
     "40_bilinear_digits.py": ["--epochs", "5"],
     "41_bilinear_mixer.py": ["--epochs", "6"],
+    "43_explain.py": ["--epochs", "2"],
 }
 
 
