@@ -1,7 +1,8 @@
 """How long it takes to decompose every class of a bilinear network, and how much memory.
 
-    python benchmarks/bilinear_speed.py
+    OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive python benchmarks/bilinear_speed.py --rounds 4
 
+(Threads that wait actively take the cores from each other where other programs run as well.)
 784 inputs, 1,024 hidden units, 10 classes: all eigenfeatures of all classes, with and without an
 embedding; beside it a wide input, where the thin solver works in the span of the neurons, against
 the dense solver on the same network. By turns in one process. Processor time stands beside the
