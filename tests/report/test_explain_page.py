@@ -155,6 +155,9 @@ def test_maps_are_hue_and_depth() -> None:
         [0, 64],
     ]
     assert not levels(draw_map(torch.zeros(2, 2), alt="Nothing.").source)[..., 3].any()
+    spread = torch.linspace(0, 1, 1000).reshape(20, 50)
+    spread[0, 0] = -50  # a single pixel does not hide the others
+    assert levels(draw_map(spread, alt="A map.").source)[..., 3][10, 0] == 128
     large = draw_map(values, alt="A map.", large=True)
     assert levels(large.source).shape == (240, 240, 4)
     assert large.width == 240

@@ -363,18 +363,19 @@ def _tokens(tokens: dict[str, TokenMaps]) -> Section:
 def _rows(name: str, reads: Tensor) -> tuple[Picture, ...]:
     """Maps of tokens spread over the grid; of three share-sets, where there are several."""
     sets = reads if reads.ndim == 4 else reads[None]
-    rows, columns = sets.shape[2:]
-    chosen = _spread(list(range(len(sets))), 3)
-    each = 4 if len(chosen) == 1 else 2
+    rows, columns = (_spread(list(range(count)), 3) for count in sets.shape[2:])
+    # of one set a grid of tokens, of several a diagonal each
+    places = [(y, x) for y in rows for x in columns]
+    if len(sets) > 1:
+        places = list(zip(rows, columns, strict=False))
     pictures = []
-    for s in chosen:
-        for row in _spread(list(range(rows)), 3 if each == 4 else 2):
-            for column in _spread(list(range(columns)), each):
-                where = f"row {row}, column {column}"
-                which = f"set {s}\n{where}" if reads.ndim == 4 else where
-                image = sets[s, row * columns + column]
-                alt = f"What the token in {where} of {name} reads."
-                pictures.append(draw_map(image, alt=alt, caption=which))
+    for s in _spread(list(range(len(sets))), 3):
+        for y, x in places:
+            where = f"row {y}, column {x}"
+            of_set = f"set {s}\n" if reads.ndim == 4 else ""
+            image = sets[s, y * sets.shape[3] + x]
+            alt = f"What the token in {where} of {name} reads, {of_set.strip() or 'all channels'}."
+            pictures.append(draw_map(image, alt=alt, caption=f"{of_set}{where}"))
     return tuple(pictures)
 
 
@@ -382,10 +383,14 @@ def _reach(found: Overview) -> Section:
     blocks: list[Block] = [
         Text(
             "From which places a layer makes the one in the middle: the deeper, the more strongly "
-            "the channels there are read. Places without colour are not read at all."
+            "the channels there are read. Places without colour are not read at all. Layers that "
+            "read the same places as one before are left out."
         )
     ]
-    for name in _spread(list(found.reach), 4):
+    shown: dict[str, str] = {}
+    for name, reach in found.reach.items():
+        shown.setdefault(f"{(reach.strengths > 0).int().tolist()}", name)
+    for name in list(shown.values())[:_MAPS]:
         reach = found.reach[name]
         height, width = reach.strengths.shape[1:]
         y, x = reach.place

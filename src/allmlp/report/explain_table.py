@@ -115,14 +115,14 @@ def _dependence(curves: Sequence[dict[str, Any]], number: int | None, label: str
         if values and not isinstance(values[0], str):
             # the name of a class may be anything: figures hold none
             drawn = "prediction" if number is None else "probability"
-            caption = f"{label} by {column}."
+            caption = f"The {label} by {column}."
             pictures.append(draw_dependence(values, means, label=drawn, caption=caption))
             continue
         rows = tuple(
             (value, Cell(f"{mean:.4f}", order=mean))
             for value, mean in zip(values, means, strict=True)
         )
-        tables.append(Table((column, label), rows, f"{label} by {column}.", sortable=True))
+        tables.append(Table((column, label), rows, f"The {label} by {column}.", sortable=True))
     text = (
         "The mean prediction when one column is set to one value after another in all rows; other "
         "columns stay as they are."

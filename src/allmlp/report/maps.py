@@ -18,12 +18,15 @@ from allmlp.report.palette import NEGATIVE, POSITIVE, STRENGTH
 __all__ = ["draw_map", "draw_photo", "draw_strength"]
 
 _SIDE = 240  # pixels at which large pictures are shown
+# one pixel of thousands may be ten times as strong as all others, which would then be invisible;
+# of up to 200 values the largest one counts
+_CUT = 0.995
 
 
 def draw_map(
     values: Float[Tensor, "h w"], *, alt: str, caption: str = "", large: bool = False
 ) -> Picture:
-    """A signed map; its own largest modulus is the full depth.
+    """A signed map; full depth is its own largest modulus, but for the few values above `_CUT`.
 
     Args:
         values: any finite numbers.
@@ -31,8 +34,7 @@ def draw_map(
         caption: below it.
         large: to stand by itself rather than in a small gallery.
     """
-    share = values.detach().double().cpu().numpy()
-    share = share / (np.abs(share).max() or 1.0)
+    share = _scaled(values)
     hue = np.where(share[..., None] > 0, to_rgb(POSITIVE), to_rgb(NEGATIVE))
     return _picture(np.dstack([hue, np.abs(share)]), alt, caption, large)
 
@@ -40,7 +42,7 @@ def draw_map(
 def draw_strength(
     values: Float[Tensor, "h w"], *, alt: str, caption: str = "", large: bool = False
 ) -> Picture:
-    """A map of numbers from 0 upwards; the largest is the full depth.
+    """A map of numbers from 0 upwards, on a scale of its own as in `draw_map`.
 
     Args:
         values: no negative ones.
@@ -48,8 +50,7 @@ def draw_strength(
         caption: as in `draw_map`.
         large: as in `draw_map`.
     """
-    share = values.detach().double().cpu().numpy()
-    share = share / (share.max() or 1.0)
+    share = _scaled(values)
     hue = np.broadcast_to(to_rgb(STRENGTH), (*share.shape, 3))
     return _picture(np.dstack([hue, share]), alt, caption, large)
 
@@ -58,6 +59,14 @@ def draw_photo(pixels: UInt8[Tensor, "c h w"], *, alt: str, caption: str = "") -
     """An image as it is, large; of two channels the first, of more than three the first three."""
     levels = pixels[: 3 if len(pixels) >= 3 else 1].permute(1, 2, 0).cpu().numpy()
     return _encode(levels.squeeze(-1) if levels.shape[-1] == 1 else levels, alt, caption, True)
+
+
+def _scaled(values: Float[Tensor, "h w"]) -> Float[np.ndarray, "h w"]:
+    """In [-1, 1]."""
+    levels = values.detach().double().cpu().numpy()
+    sizes = np.abs(levels)
+    limit = np.quantile(sizes, _CUT, method="higher") or sizes.max() or 1.0
+    return (levels / limit).clip(-1, 1)
 
 
 def _picture(rgba: Float[np.ndarray, "h w 4"], alt: str, caption: str, large: bool) -> Picture:
