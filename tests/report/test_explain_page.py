@@ -280,6 +280,9 @@ def test_a_table(table: Path, look: Callable[..., Any], capsys: pytest.CaptureFi
     assert (code, expected in err) == (1, True)
     code, _, err = call(capsys, table, "--image", "a.png")
     assert (code, "reads no images; leave out --image" in err) == (1, True)
+    (table / "eval" / "importance.json").unlink()  # last: nothing else reads this run
+    code, _, err = call(capsys, table)
+    assert (code, "importance.json is missing" in err) == (1, True)
 
 
 def test_every_picture_says_what_it_shows() -> None:

@@ -36,7 +36,8 @@ def explain_table(run: TableRun, cls: str | None = None) -> Page:
         cls: the class whose probability is followed; None takes the one that moves most.
 
     Raises:
-        AllmlpError: an unknown class, or a class asked of a model of values.
+        AllmlpError: an unknown class, a class asked of a model of values, or files that are missing
+            or damaged.
     """
     ranked = _columns(run, "importance")
     curves = _columns(run, "dependence")
@@ -71,6 +72,8 @@ def explain_table(run: TableRun, cls: str | None = None) -> Page:
 
 def _columns(run: TableRun, name: str) -> list[dict[str, Any]]:
     path = run.directory.eval / f"{name}.json"
+    if not path.is_file():
+        raise AllmlpError(f"{path} is missing, which training leaves at its end; train again")
     found = run.directory.read_json(path).get("columns")
     if not isinstance(found, list):
         raise AllmlpError(f"{path} is damaged (no columns); use another run")
