@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -198,9 +199,12 @@ def test_threads_and_tiles_change_nothing_beyond_rounding(monkeypatch: pytest.Mo
     before = torch.get_num_threads()
     results, teams = [], []
     monkeypatch.setattr(contraction, "WORTH", 1)
-    monkeypatch.setattr(
-        contraction, "team", lambda work, parts: teams.append(parts) or team(work, parts)
-    )
+
+    def counted(work: Any, parts: Any) -> Any:
+        teams.append(parts)
+        return team(work, parts)
+
+    monkeypatch.setattr(contraction, "team", counted)
     try:
         for threads, rows in ((1, 1000), (2, 1000), (2, 1000), (2, 200), (1, 300)):
             torch.set_num_threads(threads)

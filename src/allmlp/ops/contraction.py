@@ -290,7 +290,7 @@ class _Contract(torch.autograd.Function):
 
 
 # torch binds the arguments of a forward at every call, and reads its signature anew each time
-_Contract.forward.__signature__ = inspect.signature(_Contract.forward)  # type: ignore[attr-defined]
+vars(_Contract.forward)["__signature__"] = inspect.signature(_Contract.forward)
 
 
 @torch.library.custom_op("allmlp::contract", mutates_args=())
