@@ -34,7 +34,7 @@ def test_the_best_division_of_every_budget() -> None:
     axes = Figure().subplots()
     draw_division(axes, law, "samples", flops=2.0)
     line = axes.lines[1]
-    budget, best = float(line.get_xdata()[20]), float(line.get_ydata()[20])
+    budget, best = (float(np.asarray(data)[20]) for data in line.get_data())
     sizes = np.geomspace(best / 10, best * 10, 4001)
     losses = law.predict(budget / 2 / sizes, sizes)
     assert best == pytest.approx(sizes[np.argmin(losses)], rel=5e-3)
