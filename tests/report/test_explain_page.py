@@ -269,7 +269,7 @@ def test_a_table(table: Path, look: Callable[..., Any], capsys: pytest.CaptureFi
         seen = look(table / "explain.html", width, scheme)
         assert (seen.messages, seen.requests) == ([], [])
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
-        assert len(seen.pictures) == 2  # the ranking and one number
+        assert len(seen.pictures) == 1  # of the column of numbers
         assert not any(p["empty"] or p["hidden"] for p in seen.pictures)
         assert seen.page.locator("#s1 tbody tr").count() == 2
         names = seen.page.locator("#s2 tbody th").all_inner_texts()
@@ -280,9 +280,9 @@ def test_a_table(table: Path, look: Callable[..., Any], capsys: pytest.CaptureFi
     assert (code, expected in err) == (1, True)
     code, _, err = call(capsys, table, "--image", "a.png")
     assert (code, "reads no images; leave out --image" in err) == (1, True)
-    (table / "eval" / "importance.json").unlink()  # last: nothing else reads this run
+    (table / "eval" / "scores.json").unlink()  # last: nothing else reads this run
     code, _, err = call(capsys, table)
-    assert (code, "importance.json is missing" in err) == (1, True)
+    assert (code, "was not scored to its end; train again" in err) == (1, True)
 
 
 def test_every_picture_says_what_it_shows() -> None:

@@ -56,12 +56,12 @@ def explain(
 
 
 def _table(run: Path, cls: str | None, image: Path | None) -> "Page":
-    from allmlp.estimators.table_run import TableRun
     from allmlp.report import explain_table
+    from allmlp.report.table_record import read_table_run
 
     if image is not None:
         raise AllmlpError(f"{run} is a run on a table and reads no images; leave out --image")
-    return explain_table(TableRun(run), cls)
+    return explain_table(read_table_run(run), cls)
 
 
 def _images(run: Path, cls: str | None, image: Path | None, device: str) -> "Page":

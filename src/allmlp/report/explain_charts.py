@@ -13,9 +13,9 @@ from torch import Tensor
 
 from allmlp.report.figures import new_figure, picture
 from allmlp.report.page import Picture
-from allmlp.report.palette import LIGHT, NEGATIVE, POSITIVE, SERIES
+from allmlp.report.palette import LIGHT, NEGATIVE, POSITIVE
 
-__all__ = ["Line", "draw_dependence", "draw_pairs", "draw_ranking", "draw_spectrum"]
+__all__ = ["Line", "draw_pairs", "draw_spectrum"]
 
 Place = tuple[int, int]  # row and column
 Line = tuple[Place, Place | None, float]  # from, to (None: one place by itself), contribution
@@ -71,39 +71,4 @@ def draw_pairs(image: Float[Tensor, "h w"], lines: Sequence[Line]) -> Picture:
         f"{len(lines) - raised} that speak against it.",
         caption="Orange pairs raise the logit, blue ones lower it; the wider, the more. Dots are "
         "pixels by themselves.",
-    )
-
-
-def draw_ranking(means: Sequence[float], stds: Sequence[float], label: str) -> Picture:
-    """Numbered bars, the first on top, each with its deviation."""
-    count = len(means)
-    with new_figure(4.4, 0.9 + 0.26 * count) as figure:
-        axis = figure.subplots()
-        axis.barh(range(1, count + 1), means, height=0.68, color=SERIES[0])
-        axis.errorbar(means, range(1, count + 1), xerr=stds, fmt="none", ecolor=LIGHT["muted"],
-                      elinewidth=1)  # fmt: skip
-        axis.set_yticks(range(1, count + 1))
-        axis.invert_yaxis()
-        axis.grid(axis="y", visible=False)
-        axis.set(xlabel=label, ylabel="column")
-    return picture(
-        figure,
-        alt=f"{label} for {count} columns, from {means[0]:.3g} to {means[-1]:.3g}.",
-        caption="Numbers are those of the table; thin lines are a deviation over repetitions.",
-    )
-
-
-def draw_dependence(
-    values: Sequence[float], predictions: Sequence[float], *, label: str, caption: str
-) -> Picture:
-    """The mean prediction against the value of a column."""
-    with new_figure() as figure:
-        axis = figure.subplots()
-        axis.plot(values, predictions, "o-", color=SERIES[0], markersize=2.5)
-        axis.set(xlabel="value of the column", title=label)
-    low, high = min(predictions), max(predictions)
-    return picture(
-        figure,
-        alt=f"Mean {label} over the values of the column, between {low:.3g} and {high:.3g}.",
-        caption=caption,
     )

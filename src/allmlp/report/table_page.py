@@ -38,7 +38,7 @@ from allmlp.report.table_charts import (
 )
 from allmlp.report.table_record import Classes, Scored, TableRecord, Values
 
-__all__ = ["table_page"]
+__all__ = ["dependence_sections", "importance_blocks", "table_page"]
 
 # the rows that a regression misses most
 _WORST = 10
@@ -53,8 +53,8 @@ def table_page(run: TableRecord) -> Page:
     if scored is not None:
         sections += _answers(run, scored)
         sections += [
-            Section("Importance", _importance(scored)),
-            *_dependence(run, scored),
+            Section("Importance", importance_blocks(scored)),
+            *dependence_sections(run, scored),
             Section("Columns", _columns(scored)),
         ]
     sections += [_origin(run), _configuration(run)]
@@ -161,7 +161,8 @@ def _worst(values: Values) -> Table:
     return Table(head, rows, caption, sortable=True)
 
 
-def _importance(scored: Scored) -> tuple[Block, ...]:
+def importance_blocks(scored: Scored) -> tuple[Block, ...]:
+    """What shuffling each column costs."""
     score = "R²" if isinstance(scored.answers, Values) else "accuracy"
     dropped = {row["column"] for row in scored.columns if not row["used"]}
     dearest = max((row["mean"] for row in scored.importance), default=0.0)
@@ -188,7 +189,16 @@ def _importance(scored: Scored) -> tuple[Block, ...]:
     return (Text(text), Table(head, rows, "The dearest column first.", sortable=True))
 
 
-def _dependence(run: TableRecord, scored: Scored) -> list[Section]:
+def dependence_sections(
+    run: TableRecord, scored: Scored, chosen: list[int] | None = None
+) -> list[Section]:
+    """How the answer follows the columns that matter most; none where nothing was kept.
+
+    Args:
+        run: the run.
+        scored: its scores.
+        chosen: numbers of the classes to follow; None for those that move most.
+    """
     if not scored.dependence:
         return []
     answers = scored.answers
@@ -200,7 +210,7 @@ def _dependence(run: TableRecord, scored: Scored) -> list[Section]:
         lines: tuple[str, ...] = (run.config.target,)
         label = "mean prediction"
         if isinstance(answers, Classes):
-            shown = _shown(predictions)
+            shown = chosen or _shown(predictions)
             predictions = predictions[:, shown]
             lines, label = tuple(answers.names[i] for i in shown), "mean probability"
         if not len(predictions):  # of a column that is empty in the test part
