@@ -313,3 +313,39 @@ def test_exports() -> None:
     x = inputs(4)
     program = torch.export.export(model, (x,))
     torch.testing.assert_close(program.module()(x), model(x))
+
+
+def test_inputs_are_scaled_by_the_network() -> None:
+    x = torch.rand(50, 3, dtype=torch.float64) * torch.tensor([1e4, 1.0, 0.0]) + 7
+    model = KAN([3, 2, 1], grid_range=(-2, 3)).double()
+    scaled = model.scale_inputs(x)
+    seen = scaled.forward_intermediates(x)["layers.0.input"]
+    for column in (0, 1):
+        assert seen[:, column].min().item() == pytest.approx(-2)
+        assert seen[:, column].max().item() == pytest.approx(3)
+    assert (seen[:, 2] == 0.5).all()  # the middle of the grid
+    torch.testing.assert_close(scaled(x), model(seen), rtol=1e-12, atol=1e-12)
+    # whatever is cut or named afterwards
+    assert scaled.out_of_grid(x)[0] == 0
+    part = scaled.keep(inputs=[2, 0]).refine(7)
+    again = KAN.from_config(part.config).double()
+    again.load_state_dict(part.state_dict())
+    torch.testing.assert_close(
+        again.forward_intermediates(x)["layers.0.input"], seen[:, [0, 2]], rtol=0, atol=0
+    )
+    named = scaled.set_symbolic({(0, 0, 0): ("sin", (1.0, 0.0, 1.0, 0.0))})
+    torch.testing.assert_close(named.middle, scaled.middle, rtol=0, atol=0)
+    with pytest.raises(AllmlpError, match="rows of 3 columns"):
+        model.scale_inputs(x[:, :2])
+    with pytest.raises(AllmlpError, match="finite rows"):
+        model.scale_inputs(x * torch.nan)
+
+
+def test_grids_of_chosen_layers_move() -> None:
+    x, model = inputs() / 3, KAN([3, 2, 1]).double()
+    moved = model.update_grid(x, layers=[1]).model
+    knots = [layer.numeric.basis.knots for layer in moved.layers]
+    assert torch.equal(knots[0], model.layers[0].numeric.basis.knots)
+    assert not torch.equal(knots[1], model.layers[1].numeric.basis.knots)
+    with pytest.raises(AllmlpError, match="layers 0 to 1"):
+        model.update_grid(x, layers=[2])

@@ -103,6 +103,8 @@ class KAN(nn.Module):
         functions: functions of one's own that `symbolic` names.
         in_features: columns of the input, if more than the network reads; which ones it reads is
             then in the state dict (`inputs`).
+        scaled: put an affine map of the columns before everything, at first the identity; see
+            `scale_inputs`.
         init: of the weights, as in `layers.KANLinear`.
         **options: further ones of the basis, for example `outside="clamp"`.
 
@@ -121,6 +123,8 @@ class KAN(nn.Module):
     """
 
     inputs: Tensor | None
+    middle: Tensor | None
+    unit: Tensor | None
 
     def __init__(
         self,
@@ -140,6 +144,7 @@ class KAN(nn.Module):
         symbolic: Iterable[Sequence[Any]] = (),
         functions: Iterable[SymbolicFunction] = (),
         in_features: int | None = None,
+        scaled: bool = False,
         init: str = "normal",
         **options: Any,
     ):
@@ -159,6 +164,7 @@ class KAN(nn.Module):
             mult_arity=as_tuples(mult_arity),
             symbolic=as_tuples(tuple(symbolic)),
             in_features=in_features,
+            scaled=scaled,
             init=init,
             options=options,
         )
@@ -167,6 +173,10 @@ class KAN(nn.Module):
         self.out_features = self.config.width(-1)
         chosen = torch.arange(self.config.width(0)) if self._selects else None
         self.register_buffer("inputs", chosen)
+        # x counts from `middle` in units of `unit`, column by column
+        for name, value in (("middle", 0.0), ("unit", 1.0)):
+            filled = torch.full((self.in_features,), value) if scaled else None
+            self.register_buffer(name, filled)
         self.layers = nn.ModuleList(self._layer(place) for place in range(self.config.depth))
 
     @classmethod
@@ -211,15 +221,17 @@ class KAN(nn.Module):
                 f"this KAN takes {self.in_features} inputs, got inputs of shape {tuple(x.shape)}; "
                 f"the last axis must have length {self.in_features}"
             )
+        if self.middle is not None and self.unit is not None:
+            x = (x - self.middle) / self.unit
         return x if self.inputs is None else x[..., self.inputs]
 
     def forward_intermediates(self, x: Float[Tensor, "*b i"]) -> dict[str, Tensor]:
         """Every layer's input, sums and nodes, under names that do not change.
 
         Returns:
-            `layers.L.input` (..., n), what the edges of layer L read; `layers.L.sums` (..., s), the
-            sums over its edges; `layers.L.nodes` (..., n'), after affine maps and products. The
-            last of them is the output.
+            `layers.L.input` (..., n), what the edges of layer L read, in layer 0 after scaling;
+            `layers.L.sums` (..., s), the sums over its edges; `layers.L.nodes` (..., n'), after
+            affine maps and products. The last of them is the output.
         """
         found: dict[str, Tensor] = {}
         x = self._read(x)
@@ -271,10 +283,50 @@ class KAN(nn.Module):
         return refined
 
     @torch.no_grad()
+    def scale_inputs(self, x: Float[Tensor, "n i"]) -> "KAN":
+        """The network with every column's range over x mapped onto the range of the grid.
+
+        The map is part of the new network and of its state dict: it takes data in their own units,
+        and formulas are written in these. Weights stay as they are, so the function changes; scale
+        before training. This one stays as it is.
+
+        Args:
+            x: inputs in their own units. A column that never varies is only shifted.
+
+        Raises:
+            AllmlpError: no row, another number of columns, or values that are not finite.
+
+        Example:
+            >>> celsius = torch.tensor([[10.0], [20.0], [30.0]])
+            >>> KAN([1, 1]).scale_inputs(celsius).forward_intermediates(celsius)["layers.0.input"]
+            tensor([[-1.],
+                    [ 0.],
+                    [ 1.]])
+        """
+        if x.ndim != 2 or x.shape[1] != self.in_features or not len(x):
+            raise AllmlpError(
+                f"inputs are scaled by rows of {self.in_features} columns, got {tuple(x.shape)}"
+            )
+        if not bool(x.isfinite().all()):
+            raise AllmlpError("inputs are scaled by finite rows; leave out those that are not")
+        low, high = x.double().amin(0), x.double().amax(0)
+        start, end = self.config.grid_range
+        # rounding must not leave the extreme rows outside
+        eps = torch.finfo(next(self.parameters()).dtype).eps
+        rounding = 8 * eps * torch.maximum(low.abs(), high.abs())
+        # of one value, or of values that differ by rounding alone, the range says nothing
+        unit = torch.where(high - low > rounding, (high - low + 2 * rounding) / (end - start), 1)
+        # (x - middle) / unit runs from start to end, or is (start + end) / 2 where x is constant
+        middle = (low + high) / 2 - unit * (start + end) / 2
+        state = {**self.state_dict(), "middle": middle, "unit": unit}
+        return self._rebuilt(replace(self.config, scaled=True), state, self.functions)
+
+    @torch.no_grad()
     def update_grid(
         self,
         x: Float[Tensor, "n i"],
         *,
+        layers: Sequence[int] | None = None,
         uniform_share: float = 0.02,
         margin: float = 0.0,
         refit: Refit = "projection",
@@ -286,6 +338,7 @@ class KAN(nn.Module):
 
         Args:
             x: inputs of the network.
+            layers: whose grids move; None moves all.
             uniform_share: 1 for equidistant points over each input's range, 0 for its quantiles.
             margin: by which equidistant points reach beyond the data, in units of the input.
             refit: `projection` onto the new grid, or `samples` for least squares at x (pykan).
@@ -296,20 +349,24 @@ class KAN(nn.Module):
 
         Raises:
             AllmlpError: another basis than B-splines, data that are empty or not finite, or beyond
-                a grid that forbids it (`outside="error"`).
+                a grid that forbids it (`outside="error"`), or a layer that does not exist.
         """
+        chosen = range(self.config.depth) if layers is None else layers
+        if not set(chosen) <= set(range(self.config.depth)):
+            raise AllmlpError(f"this KAN has layers 0 to {self.config.depth - 1}, got {layers}")
         moved = self._copy()
         changes = []
         values = moved._read(x)
-        for layer in moved._each():
+        for number, layer in enumerate(moved._each()):
             before, outside = layer.sums(values), layer.numeric.out_of_grid_fraction(values)
-            layer.numeric = adapt_layer(
-                layer.numeric,
-                _rows(layer, values),
-                uniform_share=uniform_share,
-                margin=margin,
-                refit=refit,
-            )
+            if number in chosen:
+                layer.numeric = adapt_layer(
+                    layer.numeric,
+                    _rows(layer, values),
+                    uniform_share=uniform_share,
+                    margin=margin,
+                    refit=refit,
+                )
             after = layer.sums(values)
             changes.append(
                 GridChange(

@@ -43,6 +43,7 @@ class KANConfig:
     # symbolic edges: layer, input, output, name of the function
     symbolic: tuple[tuple[int, int, int, str], ...] = ()
     in_features: int | None = None  # columns of the input, where the network reads but some of them
+    scaled: bool = False  # an affine map of the columns stands before everything
     init: str = "normal"
     options: dict[str, Any] = field(default_factory=dict)  # further ones of the basis
 

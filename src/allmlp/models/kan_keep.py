@@ -151,6 +151,7 @@ def _smaller_state(
     chosen = state.get("inputs", torch.arange(config.width(0)))[torch.tensor(kept[0])]
     if new.in_features is not None and new.in_features > len(chosen):
         smaller["inputs"] = chosen
+    smaller |= {key: state[key] for key in ("middle", "unit") if key in state}
     left = _symbolic_left(config, kept, stay)
     for layer in range(config.depth):
         columns = torch.tensor(kept[layer])

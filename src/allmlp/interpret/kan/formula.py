@@ -129,6 +129,9 @@ def symbolic_formula(
     if inputs is not None:
         pairs = zip(symbols, *_numbers(inputs, model.in_features), strict=True)
         columns = [(symbol - mean) / std for symbol, mean, std in pairs]
+    if model.middle is not None and model.unit is not None:  # the network's own scaling
+        pairs = zip(columns, model.middle.tolist(), model.unit.tolist(), strict=True)
+        columns = [(column - _number(m)) / _number(u) for column, m, u in pairs]
     read = range(model.in_features) if model.inputs is None else model.inputs.tolist()
     values = [columns[n] for n in read]
     for layer in layers_of(model):
