@@ -102,12 +102,27 @@ class SymbolicEdges(nn.Module):
     def edge_values(self, x: Float[Tensor, "*b i"]) -> Float[Tensor, "*b e"]:
         """The output of every symbolic edge, in the order of `edges`."""
         a, b, c, d = self.affine.unbind(-1)
-        arguments = a * x[..., self.inputs] + b
+        return c * self._values(a * x[..., self.inputs] + b) + d
+
+    def _values(self, arguments: Tensor) -> Tensor:
         values = torch.zeros_like(arguments)
         for function, members in self._groups:
-            index = torch.tensor(members, device=x.device)
+            index = torch.tensor(members, device=arguments.device)
             values = values.index_copy(-1, index, function(arguments[..., index]))
-        return c * values + d
+        return values
+
+    def functions_and_slopes(
+        self, x: Float[Tensor, "*b i"]
+    ) -> tuple[Float[Tensor, "*b e"], Float[Tensor, "*b e"]]:
+        """Every edge's f and f' at its argument a x + b; no gradient flows through them."""
+        a, b, _, _ = self.affine.detach().unbind(-1)
+        with torch.enable_grad():
+            arguments = (a * x.detach()[..., self.inputs] + b).requires_grad_()
+            values = self._values(arguments)
+            slopes = torch.zeros_like(values)
+            if values.requires_grad:  # constants are not
+                (slopes,) = torch.autograd.grad(values.sum(), arguments)
+        return values.detach(), slopes
 
     def out_of_domain_fraction(self, x: Float[Tensor, "*b i"]) -> Float[Tensor, " e"]:
         """For every edge, the share of samples whose argument its function is not defined at.

@@ -6,6 +6,9 @@ from allmlp.training.coord_check import CoordCheck as CoordCheck
 from allmlp.training.coord_check import coord_check as coord_check
 from allmlp.training.distillation import Distillation as Distillation
 from allmlp.training.fit import fit as fit
+from allmlp.training.fit_kan import KANFit as KANFit
+from allmlp.training.fit_kan import KANStage as KANStage
+from allmlp.training.fit_kan import fit_kan as fit_kan
 from allmlp.training.flow_record import FlowRecord as FlowRecord
 from allmlp.training.flow_report import FlowReport as FlowReport
 from allmlp.training.gradflow import GradFlow as GradFlow
@@ -14,6 +17,7 @@ from allmlp.training.kan_penalty import KAN_PENALTIES as KAN_PENALTIES
 from allmlp.training.kan_penalty import KANPenalty as KANPenalty
 from allmlp.training.layer_decay import layer_decay_groups as layer_decay_groups
 from allmlp.training.layer_decay import layer_depths as layer_depths
+from allmlp.training.levenberg_marquardt import levenberg_marquardt as levenberg_marquardt
 from allmlp.training.lion import Lion as Lion
 from allmlp.training.loop import Loop as Loop
 from allmlp.training.loop import NotFiniteError as NotFiniteError
@@ -71,7 +75,9 @@ __all__ = [
     "Goal",
     "GradFlow",
     "History",
+    "KANFit",
     "KANPenalty",
+    "KANStage",
     "Lion",
     "Loop",
     "MemberClassification",
@@ -102,11 +108,13 @@ __all__ = [
     "evaluate",
     "find_optimizer",
     "fit",
+    "fit_kan",
     "hidden_matrices",
     "is_schedule_free",
     "join_ranks",
     "layer_decay_groups",
     "layer_depths",
+    "levenberg_marquardt",
     "listen_for_stop",
     "load_checkpoint",
     "mean_answer",
