@@ -130,3 +130,8 @@ def test_mistakes() -> None:
         fix_symbolic(model, 0, 0, 0, "sin")
     with pytest.raises(AllmlpError, match="at least one function, got none"):
         auto_symbolic(model, x, functions=[])
+
+
+def test_nothing_left_to_name() -> None:
+    found = auto_symbolic(law(), data())
+    assert (found.chosen, found.left) == ((), ())

@@ -21,6 +21,9 @@ from allmlp.interpret.kan.prune import prune as prune
 from allmlp.interpret.kan.scores import Scores as Scores
 from allmlp.interpret.kan.scores import feature_scores as feature_scores
 from allmlp.interpret.kan.scores import scores as scores
+from allmlp.interpret.kan.search import Law as Law
+from allmlp.interpret.kan.search import SymbolicSearch as SymbolicSearch
+from allmlp.interpret.kan.search import search_symbolic as search_symbolic
 from allmlp.interpret.kan.symbolic import AutoSymbolic as AutoSymbolic
 from allmlp.interpret.kan.symbolic import Candidate as Candidate
 from allmlp.interpret.kan.symbolic import add_function as add_function
@@ -38,8 +41,10 @@ __all__ = [
     "DrawnNode",
     "EdgeCurves",
     "Formula",
+    "Law",
     "Pruned",
     "Scores",
+    "SymbolicSearch",
     "active_edges",
     "add_function",
     "auto_symbolic",
@@ -52,6 +57,7 @@ __all__ = [
     "from_formula",
     "prune",
     "scores",
+    "search_symbolic",
     "suggest_symbolic",
     "symbolic_formula",
     "tidy",

@@ -20,7 +20,7 @@ from torch import Tensor
 from allmlp.errors import AllmlpError, check_integers
 from allmlp.ops.symbolic import SymbolicFunction
 
-__all__ = ["CurveFits", "fit_curves", "free_parameters"]
+__all__ = ["CurveFits", "fit_curves", "free_parameters", "simplest_affine"]
 
 # Of x scaled to [-1, 1]. Slopes lie close enough for a sine of twelve radians either way; shifts
 # cover the half-lines of logarithms and roots.
@@ -102,6 +102,31 @@ def fit_curves(
     unexplained = torch.stack([f[1] for f in found], dim=1) if found else z.new_zeros(len(z), 0)
     r2 = torch.where(flat, 1, 1 - unexplained)
     return CurveFits(affine, r2, torch.where(flat, 0, unexplained.sqrt() * spread))
+
+
+def simplest_affine(
+    function: SymbolicFunction,
+    affine: tuple[float, float, float, float],
+    x: Float[Tensor, " n"],
+    y: Float[Tensor, " n"],
+) -> tuple[float, float, float, float]:
+    """Constants that give the same curve and read better: no scale inside a power, small phases.
+
+    Args:
+        function: of the edge.
+        affine: its a, b, c, d.
+        x: what the edge reads.
+        y: its values there.
+    """
+    x, y = x.detach().double()[None], y.detach().double()[None]
+    mean = y.mean()
+    spread = y.std(correction=0)
+    if not bool(spread > 8 * torch.finfo(y.dtype).eps * y.abs().max()):
+        return affine
+    a, b = (x.new_tensor([[value]]) for value in affine[:2])
+    a, b = _simplest(function, a, b, x, (y - mean) / spread)
+    c, d, _ = _regress(function(a * x + b), (y - mean) / spread)
+    return float(a), float(b), float(c * spread), float(d * spread + mean)
 
 
 def free_parameters(function: SymbolicFunction) -> int:
@@ -192,7 +217,7 @@ def _fit_function(
     a, b = torch.cartesian_prod(slopes, shifts).unbind(1)
     fits = _admitted(function, a, b)
     a, b = a[fits], b[fits]
-    if len(a) == 0:
+    if len(a) == 0 or len(z) == 0:
         nowhere = z.new_full((len(z),), torch.inf)
         return z.new_zeros(len(z), 2), nowhere
     every = -(-z.shape[1] // _COARSE)
