@@ -24,6 +24,11 @@ from allmlp.interpret.kan.scores import scores as scores
 from allmlp.interpret.kan.search import Law as Law
 from allmlp.interpret.kan.search import SymbolicSearch as SymbolicSearch
 from allmlp.interpret.kan.search import search_symbolic as search_symbolic
+from allmlp.interpret.kan.structure import SYMMETRIES as SYMMETRIES
+from allmlp.interpret.kan.structure import Symmetry as Symmetry
+from allmlp.interpret.kan.structure import interactions as interactions
+from allmlp.interpret.kan.structure import separable_groups as separable_groups
+from allmlp.interpret.kan.structure import symmetries as symmetries
 from allmlp.interpret.kan.symbolic import AutoSymbolic as AutoSymbolic
 from allmlp.interpret.kan.symbolic import Candidate as Candidate
 from allmlp.interpret.kan.symbolic import add_function as add_function
@@ -34,6 +39,7 @@ from allmlp.interpret.kan.symbolic import unfix as unfix
 from allmlp.interpret.kan.tidy import tidy as tidy
 
 __all__ = [
+    "SYMMETRIES",
     "AutoSymbolic",
     "Candidate",
     "Diagram",
@@ -45,6 +51,7 @@ __all__ = [
     "Pruned",
     "Scores",
     "SymbolicSearch",
+    "Symmetry",
     "active_edges",
     "add_function",
     "auto_symbolic",
@@ -55,11 +62,14 @@ __all__ = [
     "feature_scores",
     "fix_symbolic",
     "from_formula",
+    "interactions",
     "prune",
     "scores",
     "search_symbolic",
+    "separable_groups",
     "suggest_symbolic",
     "symbolic_formula",
+    "symmetries",
     "tidy",
     "unfix",
 ]
