@@ -44,6 +44,12 @@ def test_frozen_parts_are_left_out() -> None:
     assert kan_jacobian(model, torch.rand(4, 2))[1].shape == (4, 1, model.count_parameters() - 6)
 
 
+def test_a_layer_may_be_frozen() -> None:
+    model = KAN([2, 3, 1], grid=3)
+    model.layers[0].requires_grad_(False)
+    assert kan_jacobian(model, torch.rand(4, 2))[1].shape == (4, 1, 3 * 7)
+
+
 def test_mistakes() -> None:
     with pytest.raises(AllmlpError, match="trains layers.0.nodes.subnode_scale as well; freeze"):
         trained_parameters(KAN([2, 1], affine=True))

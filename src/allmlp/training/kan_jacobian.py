@@ -58,7 +58,8 @@ def kan_jacobian(
     """
     names = {id(p): name for name, p in trained_parameters(model).items()}
     with torch.enable_grad():
-        found = model.forward_intermediates(x)
+        # a gradient flows to the sums of a layer even where nothing of it is trained
+        found = model.forward_intermediates(x.detach().requires_grad_())
         layers = [cast(KANLayer, layer) for layer in model.layers]
         sums = [found[f"layers.{number}.sums"] for number in range(len(layers))]
         outputs = found[f"layers.{len(layers) - 1}.nodes"]
