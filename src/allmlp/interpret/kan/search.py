@@ -106,7 +106,9 @@ def search_symbolic(
             "prune it, or add one by add_function"
         )
     if not dry.candidates:
-        raise AllmlpError("every edge of this network is a formula already; there is none to name")
+        raise AllmlpError(
+            "every edge of this network is a formula already, or pruned; there is none to name"
+        )
     search = _Search(model, x, y, price)
     options = [
         {c.function: c for c in [*ranked[:breadth], _nothing(ranked[0])]}
