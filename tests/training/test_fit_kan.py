@@ -121,4 +121,4 @@ def test_mistakes() -> None:
 def test_unknown_ways_to_follow() -> None:
     x = points(10)
     with pytest.raises(AllmlpError, match="follow"):
-        fit_kan(KAN([2, 1]), x, law(x), follow="outputs")  # type: ignore[arg-type]
+        fit_kan(KAN([2, 1]), x, law(x), follow="outputs")
