@@ -79,7 +79,7 @@ def solve(seed: int) -> str:
     return outcome
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_some_problems(seed: int) -> None:
     solve(seed)
 
