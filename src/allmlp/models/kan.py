@@ -298,10 +298,9 @@ class KAN(nn.Module):
 
         Example:
             >>> celsius = torch.tensor([[10.0], [20.0], [30.0]])
-            >>> KAN([1, 1]).scale_inputs(celsius).forward_intermediates(celsius)["layers.0.input"]
-            tensor([[-1.],
-                    [ 0.],
-                    [ 1.]])
+            >>> seen = KAN([1, 1]).scale_inputs(celsius).forward_intermediates(celsius)
+            >>> seen["layers.0.input"].round(decimals=3).flatten().tolist()
+            [-1.0, 0.0, 1.0]
         """
         if x.ndim != 2 or x.shape[1] != self.in_features or not len(x):
             raise AllmlpError(
