@@ -26,7 +26,7 @@ def board(folder: Path, storage: str | None) -> Board:
 
 def main(folder: Path, storage: str | None) -> None:
     def measure(trial: Trial) -> dict[str, Any]:
-        append_line(folder / "begun.jsonl", {"key": trial.key})
+        append_line(folder / "begun.jsonl", {"key": trial.key, "worker": os.getpid()})
         time.sleep(0.15)
         return {"loss": float(trial.width), "worker": os.getpid()}
 
