@@ -33,8 +33,9 @@ train: $(VENV)/stamp-run  ## train a Mixer on handwritten digits (about a minute
 
 test: check  ## everything that .ci/run runs: lint, types, imports, tests, doctests, README
 	@# one thread each: two workers of two threads on two cores wait for each other
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --jaxtyping-packages=allmlp,beartype.beartype
-	$(BIN)/pytest -q -m "unhooked and not slow" tests
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal \
+		--jaxtyping-packages=allmlp,beartype.beartype
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal -m "unhooked and not slow" tests
 
 test-slow: $(VENV)/stamp-dev  ## the longer proofs
 	$(BIN)/pytest -q -m slow

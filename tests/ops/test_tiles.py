@@ -45,7 +45,14 @@ def some_knots(inputs: int, k: int, grid: int, uniform: bool, dtype: torch.dtype
 
 
 @compiled
-@pytest.mark.parametrize(("k", "dtype"), [(1, F64), (3, F64), (4, F64), (3, F32)])
+@pytest.mark.parametrize(
+    ("k", "dtype"),
+    [
+        (3, F64),
+        (3, F32),
+        *(pytest.param(k, F64, marks=pytest.mark.slow) for k in (1, 2, 4, 5)),  # each is compiled
+    ],
+)
 @settings(deadline=None, max_examples=40)
 @given(
     uniform=st.booleans(),

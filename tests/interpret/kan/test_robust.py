@@ -79,7 +79,7 @@ def solve(seed: int) -> str:
     return outcome
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [1, 2])  # of the thousand, two that take a second
 def test_some_problems(seed: int) -> None:
     solve(seed)
 

@@ -44,6 +44,7 @@ def deep() -> KAN:
     return model
 
 
+@pytest.mark.slow
 def test_constants_are_fitted_together_and_to_the_targets() -> None:
     """Five intervals: every edge's spline is off by a hundredth, the law is right to rounding."""
     x, y = points(), law(points())
