@@ -4,6 +4,7 @@ Axes: n rows, o outputs, k classes.
 """
 
 import copy
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, cast
@@ -167,9 +168,9 @@ class _KANEstimator(TableEstimator):
             self._found = tuple(found), network
         return tuple(found), network
 
+    @abstractmethod
     def _output_scaling(self) -> tuple[list[float], list[float]] | None:
         """Means and deviations of the targets, where they are scaled."""
-        raise NotImplementedError
 
     def _read(self, X: Any, *, reset: bool) -> Table | EncodedRows:
         table = super()._read(X, reset=reset)
