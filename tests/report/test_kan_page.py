@@ -66,6 +66,7 @@ def test_in_a_browser(
     here.keyboard.press("Tab")
     assert chosen() == "edge-1-1-0"
     here.get_by_role("link", name="x2 to sum 1 of layer 1").last.click()  # of the table
+    here.locator("#edge-0-1-0").wait_for()  # a browser tells of a followed link in its own time
     assert chosen() == "edge-0-1-0"
     curve = here.locator("a.part.symbolic .curve").evaluate("e => getComputedStyle(e).stroke")
     assert curve == ("rgb(220, 95, 13)" if scheme == "light" else "rgb(229, 123, 62)")
