@@ -1,6 +1,6 @@
 """What mixing places is worth: a small CycleMLP with one thing changed, on small images.
 
-    python benchmarks/shift_ablation.py CIFAR10 --epochs 30 --seeds 3 --threads 2   # all of it
+    python benchmarks/shift_ablation.py CIFAR10 --epochs 5 --seeds 3                # the record
     python benchmarks/shift_ablation.py digits --epochs 2 --seeds 1 --images 512    # a smoke run
 
 `cyclic`, `random` and `dilated` read three places in a branch, `none` (stepsize 1) reads one: equal
@@ -136,6 +136,7 @@ def main() -> None:
         "batch": 128,
         "lr": 2e-3,
         "weight_decay": 0.05,
+        "precision": "bf16",
         "widths": WIDTHS,
         "depths": DEPTHS,
     }
@@ -164,6 +165,7 @@ def main() -> None:
                 schedule="cosine",
                 warmup=len(moved),
                 clip=1.0,
+                precision="bf16",
                 seed=seed,
             )
             row = {

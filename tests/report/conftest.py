@@ -75,7 +75,7 @@ def look(chromium: Any) -> Iterator[Callable[..., Look]]:
     def open_file(path: Path, width: int = 1280, scheme: str = "light") -> Look:
         page = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
         pages.append(page)
-        page.set_default_timeout(5000)
+        page.set_default_timeout(30_000)  # of a busy machine
         seen = Look(page)
         page.on("console", lambda message: seen.messages.append(message.text))
         page.on("pageerror", lambda error: seen.messages.append(str(error)))

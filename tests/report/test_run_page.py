@@ -264,7 +264,7 @@ def test_a_sweep_in_a_browser(copied: Path, look: Callable[..., Any]) -> None:
         assert sum(p["name"].startswith("Validation accuracy") for p in pictures) == 3
         assert seen.page.locator("#s1 tbody tr").count() == 3
         seen.page.get_by_role("link", name="seed 1").click()
-        assert seen.page.title() == "mixer_digits on digits"
+        seen.page.wait_for_function("document.title === 'mixer_digits on digits'")
 
 
 def test_commands(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
