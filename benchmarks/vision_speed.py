@@ -89,14 +89,15 @@ class _Recorder(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         if func in PRODUCTS:
-            self.calls.append((func, args))
+            held = tuple(a.detach() if isinstance(a, torch.Tensor) else a for a in args)
+            self.calls.append((func, held))
         return func(*args, **(kwargs or {}))
 
 
 def products(model: nn.Module, images: torch.Tensor) -> Callable[[], None]:
     """The products and convolutions of one forward pass and nothing else."""
-    with _Recorder() as recorder, torch.no_grad():
-        model.train()(images)  # in training mode nothing is fused into a product
+    with _Recorder() as recorder:
+        model.train()(images)  # where gradients are wanted, nothing is fused into a product
     model.eval()
 
     def run() -> None:
