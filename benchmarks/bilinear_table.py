@@ -16,6 +16,7 @@ import argparse
 import json
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -175,21 +176,28 @@ def decompose_blocks(model: nn.Module) -> list[dict[str, Any]]:
 
 
 def mixer_speed() -> dict[str, Any]:
-    """Inference of both twins by turns, batch 16, fp32."""
-    images = torch.randn(16, 3, 32, 32)
+    """Inference in fp32, batch 16, and training steps in bf16, batch 128: both twins by turns."""
+    images, labels = torch.randn(128, 3, 32, 32), torch.randint(10, (128,))
     models = {k: allmlp.create_model("mixer_nano", **overrides(k)).eval() for k in MIXERS}
 
     def call(model: nn.Module) -> None:
         with torch.inference_mode():
-            model(images)
+            model(images[:16])
 
-    times = take_turns(
-        {k: lambda model=model: call(model) for k, model in models.items()}, rounds=20
-    )
-    return {
-        "seconds": {k: {"min": t.min, "median": t.median} for k, t in times.items()},
-        "bilinear_over_gelu": round(times["bilinear"].min / times["GELU"].min, 3),
-    }
+    def train(model: nn.Module) -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = nn.functional.cross_entropy(model(images), labels)
+        loss.backward()
+        model.zero_grad()
+
+    found: dict[str, Any] = {}
+    for what, run, rounds in (("inference", call, 20), ("training step", train, 6)):
+        times = take_turns({k: partial(run, model) for k, model in models.items()}, rounds=rounds)
+        found[what] = {
+            "seconds": {k: {"min": t.min, "median": t.median} for k, t in times.items()},
+            "bilinear_over_gelu": round(times["bilinear"].median / times["GELU"].median, 3),
+        }
+    return found
 
 
 def main() -> None:
