@@ -67,7 +67,7 @@ def affine_map(
     the function at four random inputs. What is not affine is refused.
 
     Args:
-        function: (b, *input_shape) -> (b, *output_shape) in float64, for example a module after
+        function: `(b, *input_shape) -> (b, *output_shape)` in float64, for example a module after
             `.double().eval()`, or a lambda that applies several.
         input_shape: of one input, without the batch axis.
         rtol: largest difference at the random inputs, relative to the largest output.

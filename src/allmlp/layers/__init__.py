@@ -1,4 +1,4 @@
-"""`nn.Module`s with parameters and no opinion about the network they are part of."""
+"""Layers: each is an `nn.Module` with parameters and no opinion about the network around it."""
 
 from allmlp.layers.activations import ACTIVATIONS as ACTIVATIONS
 from allmlp.layers.activations import Sine as Sine

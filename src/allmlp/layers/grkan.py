@@ -81,8 +81,8 @@ class Rational(nn.Module):
     Args:
         features: channels, a multiple of `groups`.
         groups: g.
-        denominator_form: `sum_abs`, Q = 1 + sum |b_j x^j| (KAT's kernels, and its weights); or
-            `abs_sum`, Q = 1 + |sum b_j x^j|.
+        denominator_form: `sum_abs`, `Q = 1 + sum |b_j x^j|` (KAT's kernels, and its weights);
+            or `abs_sum`, `Q = 1 + |sum b_j x^j|`.
         start: key of `RATIONAL_STARTS`.
 
     Shape:

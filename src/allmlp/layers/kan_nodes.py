@@ -19,6 +19,8 @@ __all__ = ["KANNodes"]
 class KANNodes(nn.Module):
     """Subnodes to nodes: the first pass on, the others are multiplied in groups.
 
+    ::
+
         s' = subnode_scale s + subnode_bias
         n  = [s'_1 .. s'_num_sums, products of the next arities[0], arities[1], ... subnodes]
         out = node_scale n + node_bias

@@ -28,6 +28,8 @@ class SymbolicEdge(NamedTuple):
 class SymbolicEdges(nn.Module):
     """The symbolic branch of a KAN layer: a sum of named functions over chosen edges.
 
+    ::
+
         y_o = sum over edges (i, o) of  c f(a x_i + b) + d
 
     It stands beside the numeric branch, and an edge may have both; to replace one, mask the numeric

@@ -22,7 +22,7 @@ class Holdout:
     Attributes:
         law: fitted to the cheaper runs, without intervals.
         rows: that were held out, among the runs of the law.
-        mean: of |predicted / loss - 1| over them.
+        mean: of `|predicted / loss - 1|` over them.
         largest: likewise.
     """
 

@@ -27,8 +27,8 @@ class Influence:
         rows: which they are, among the runs of the law.
         params: fitted without them.
         shift: largest change of an exponent.
-        residual: largest |log L - log L predicted| among them, by the law fitted without them, in
-            units of the median absolute residual of the others.
+        residual: largest `|log L - log L predicted|` among them, by the law fitted without them,
+            in units of the median absolute residual of the others.
     """
 
     group: Hashable

@@ -111,7 +111,7 @@ def approximate(
         lipschitz: L, a Lipschitz constant of f on the interval.
         error: the largest error allowed; this or `units`.
         units: N; this or `error`.
-        curvature: a bound on |f''|, if there is one; used by the piecewise-linear activations.
+        curvature: a bound on `|f''|`, if there is one; used by the piecewise-linear activations.
         activation: `relu`, `leaky_relu` (slope 1/100), `hard_sigmoid`, `sigmoid` or `tanh`.
 
     Returns:

@@ -53,7 +53,7 @@ def barron_greedy(
     """Fits the Gaussian bump `exp(-|x|²/2)` on a ball, one sigmoid at a time.
 
     Step n takes `f_n = (1 - s) f_{n-1} + c σ(k (a·x - b))` with the best share s <= 1/n, the best
-    of a pool of random directions, biases and steepnesses, and the best |c| <= s · 2 r C_f: what
+    of a pool of random directions, biases and steepnesses, and the best `|c| <= s · 2 r C_f`: what
     Barron's convex hull allows. The constant f(0) is the start.
 
     Args:

@@ -43,8 +43,8 @@ def spectral_net(
 ) -> ExactNet:
     """One hidden ReLU layer within `error + tail` of a cosine series on [0, 1]^d.
 
-    A ridge `a cos(π κ·x)` on N units errs by at most `|a| π² h² / 8` with h = |κ|_1 / N. The N
-    are chosen so that these sum to `error` with the fewest units: N_κ in proportion to
+    A ridge `a cos(π κ·x)` on N units errs by at most `|a| π² h² / 8` with `h = |κ|_1 / N`. The
+    N are chosen so that these sum to `error` with the fewest units: N_κ in proportion to
     `(|a_κ| |κ|_1²)^(1/3)`.
 
     Args:

@@ -167,7 +167,7 @@ def square_sizes(error: float | Fraction) -> list[SquareSize]:
 
 
 def best_square(parameters: int) -> SquareSize:
-    """The depth and fold with the least error among `square_net`s of at most so many parameters.
+    """The depth and fold of least error that `square_net` reaches with so many parameters.
 
     Raises:
         AllmlpError: fewer than the 7 parameters of the smallest network.
@@ -261,7 +261,7 @@ def _combined(rows: Sequence[Sequence[Rational]]) -> list[list[Rational]]:
 
 
 def polynomial_net(coefficients: Sequence[Rational], levels: int, fold: int = 2) -> ExactNet:
-    """A polynomial on [0, 1], its powers by repeated `product_net`s with x.
+    """A polynomial on [0, 1], its powers by one `product_net` with x after another.
 
     Sup error at most `Σ_k |c_k| (k - 1) 2 ε`: a product adds 2ε and does not enlarge the error of
     its factor.

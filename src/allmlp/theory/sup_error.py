@@ -29,7 +29,7 @@ class Bracket:
 def sup_on_interval(
     gap: Function, lipschitz: float, low: float, high: float, *, tolerance: float = 0.01
 ) -> Bracket:
-    """The supremum of |gap| on an interval, by bisecting only the cells that matter.
+    """The supremum of `|gap|` on an interval, by bisecting only the cells that matter.
 
     On a cell of length δ with end values p, q the function stays below
     `(|p| + |q| + lipschitz · δ) / 2` (Piyavskii's bound).
@@ -73,7 +73,7 @@ def sup_on_interval(
 
 
 def sup_on_cube(gap: Function, lipschitz: float, dim: int, per_axis: int) -> Bracket:
-    """The supremum of |gap| on [0, 1]^dim from the centres of per_axis^dim cells.
+    """The supremum of `|gap|` on [0, 1]^dim from the centres of per_axis^dim cells.
 
     Args:
         gap: vectorised over rows, (n, dim) -> (n,).

@@ -23,7 +23,7 @@ _NUMBERS_AT_ONCE = 2**22
 
 
 class KANPenalty:
-    """strength (sizes + entropy · entropies + coefficients · |c| + differences · |c' - c|).
+    """`strength (sizes + entropy · entropies + coefficients · |c| + differences · |c' - c|)`.
 
     `paper` (arXiv:2404.19756, §2.5): an edge's size is the mean modulus of its function over the
     samples; S = -sum p ln p over the edges of a layer, with p their share of the layer's size.

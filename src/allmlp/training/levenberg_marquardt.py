@@ -40,6 +40,8 @@ def levenberg_marquardt(
 ) -> History:
     """Minimise the mean squared error of a small KAN, where it is, on all examples at once.
 
+    ::
+
         minimise |J step + r|^2 + damping |D step|^2,   D: the largest |J_p| so far
 
     Every step solves a system of all p trained parameters: where p is at most about a thousand it
