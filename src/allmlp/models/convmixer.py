@@ -40,19 +40,19 @@ class ConvMixerConfig:
             outside [0, 1) or finds no residual to act on, or a name is unknown.
     """
 
-    img_size: tuple[int, int] = (224, 224)  # pixels; of the data, weights do not depend on it
+    img_size: tuple[int, int] = (224, 224)  #: pixels; of the data, weights do not depend on it
     in_chans: int = 3
-    patch_size: int = 7  # pixels per side
-    width: int = 1536  # d; "h" in the paper
-    depth: int = 20  # blocks
-    kernel_size: int = 9  # patches per side of the depthwise kernel
-    num_classes: int = 1000  # 0 leaves the head out
-    activation: Literal["gelu", "relu"] = "gelu"  # erf GELU
-    norm: Literal["batch", "layer", "affine", "none"] = "batch"  # layers.MAP_NORMS
+    patch_size: int = 7  #: pixels per side
+    width: int = 1536  #: d; "h" in the paper
+    depth: int = 20  #: blocks
+    kernel_size: int = 9  #: patches per side of the depthwise kernel
+    num_classes: int = 1000  #: 0 leaves the head out
+    activation: Literal["gelu", "relu"] = "gelu"  #: erf GELU
+    norm: Literal["batch", "layer", "affine", "none"] = "batch"  #: layers.MAP_NORMS
     norm_eps: float = 1e-5
-    residual: Literal["sum", "none"] = "sum"  # of the depthwise half; layers.RESIDUALS
-    stem: Literal["patch", "conv"] = "patch"  # layers.STEMS
-    drop_path_rate: float = 0.0  # of the last block's depthwise half; linear, from 0
+    residual: Literal["sum", "none"] = "sum"  #: of the depthwise half; layers.RESIDUALS
+    stem: Literal["patch", "conv"] = "patch"  #: layers.STEMS
+    drop_path_rate: float = 0.0  #: of the last block's depthwise half; linear, from 0
 
     # what weights fix and a variant's name promises
     SIZES: ClassVar = ("patch_size", "width", "depth", "kernel_size")

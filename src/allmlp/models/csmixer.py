@@ -57,15 +57,15 @@ class CSMixerConfig:
             width is no multiple of 8, the image is too small, or the rate lies outside [0, 1).
     """
 
-    img_size: tuple[int, int] = (224, 224)  # pixels; other sizes work with the same weights
+    img_size: tuple[int, int] = (224, 224)  #: pixels; other sizes work with the same weights
     in_chans: int = 3
-    width: int = 64  # d of the first stage, doubled at each; "E"
-    depths: tuple[int, ...] = (1, 1, 8, 6)  # blocks
-    heads: tuple[int, ...] = (2, 4, 8, 16)  # m, matrices of a block
-    ranks: tuple[int, ...] = (2, 2, 2, 2)  # r, numbers of a place in one head; "d"
-    group_side: int = 7  # places a side; smaller where the map of img_size is
-    num_classes: int = 1000  # 0 leaves the head out
-    drop_path_rate: float = 0.0  # of the last block; linear, from 0
+    width: int = 64  #: d of the first stage, doubled at each; "E"
+    depths: tuple[int, ...] = (1, 1, 8, 6)  #: blocks
+    heads: tuple[int, ...] = (2, 4, 8, 16)  #: m, matrices of a block
+    ranks: tuple[int, ...] = (2, 2, 2, 2)  #: r, numbers of a place in one head; "d"
+    group_side: int = 7  #: places a side; smaller where the map of img_size is
+    num_classes: int = 1000  #: 0 leaves the head out
+    drop_path_rate: float = 0.0  #: of the last block; linear, from 0
 
     # what weights fix and a variant's name promises
     SIZES: ClassVar = ("width", "depths", "heads", "ranks", "group_side")

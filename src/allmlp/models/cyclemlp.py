@@ -43,18 +43,18 @@ class CycleMLPConfig:
             even, the rate lies outside [0, 1), or a name is unknown.
     """
 
-    img_size: tuple[int, int] = (224, 224)  # pixels; of the data, weights do not depend on it
+    img_size: tuple[int, int] = (224, 224)  #: pixels; of the data, weights do not depend on it
     in_chans: int = 3
-    widths: tuple[int, ...] = (64, 128, 320, 512)  # of the stages, at strides 4, 8, 16, 32
-    depths: tuple[int, ...] = (2, 2, 4, 2)  # blocks
-    mlp_ratios: tuple[int, ...] = (4, 4, 4, 4)  # hidden width of the channel MLPs over width
-    num_classes: int = 1000  # 0 leaves the head out
-    stepsize: int = 3  # places that one branch reads along its axis; 1 mixes no places
-    pattern: Literal["cyclic", "random", "dilated"] = "cyclic"  # ops.SHIFT_PATTERNS
+    widths: tuple[int, ...] = (64, 128, 320, 512)  #: of the stages, at strides 4, 8, 16, 32
+    depths: tuple[int, ...] = (2, 2, 4, 2)  #: blocks
+    mlp_ratios: tuple[int, ...] = (4, 4, 4, 4)  #: hidden width of the channel MLPs over width
+    num_classes: int = 1000  #: 0 leaves the head out
+    stepsize: int = 3  #: places that one branch reads along its axis; 1 mixes no places
+    pattern: Literal["cyclic", "random", "dilated"] = "cyclic"  #: ops.SHIFT_PATTERNS
     # pvt: overlapping convolutions, branches weighed by the image; swin: patches, a plain sum
     skeleton: Literal["pvt", "swin"] = "pvt"
-    dense: bool = False  # for detectors: a norm for the map of every stage instead of the last one
-    drop_path_rate: float = 0.0  # of the last block; linear, from 0
+    dense: bool = False  #: for detectors: a norm for the map of every stage instead of the last one
+    drop_path_rate: float = 0.0  #: of the last block; linear, from 0
 
     # what weights fix and a variant's name promises
     SIZES: ClassVar = ("widths", "depths", "mlp_ratios", "stepsize", "pattern", "skeleton")

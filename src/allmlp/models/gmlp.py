@@ -42,20 +42,20 @@ class GMLPConfig(TokenGrid):
             unknown.
     """
 
-    img_size: tuple[int, int] = (224, 224)  # pixels, height and width
+    img_size: tuple[int, int] = (224, 224)  #: pixels, height and width
     in_chans: int = 3
-    patch_size: int = 16  # pixels per side
-    width: int = 256  # d
-    depth: int = 30  # blocks
-    hidden: int = 1536  # e, 6 d in the paper; half of it gates the other half
-    num_classes: int = 1000  # 0 leaves the head out
-    norm: Literal["layer", "affine", "none"] = "layer"  # gates included; layers.NORMS
-    norm_eps: float = 1e-6  # of the blocks' LayerNorms and the last; the paper gives none
-    gate_norm_eps: float = 1e-5  # within the gates; both as in timm
-    residual: Literal["sum", "none"] = "sum"  # layers.RESIDUALS
-    stem: Literal["patch", "conv"] = "patch"  # layers.STEMS
-    drop_path_rate: float = 0.0  # of the last block
-    drop_path_schedule: Literal["linear", "constant"] = "constant"  # timm's
+    patch_size: int = 16  #: pixels per side
+    width: int = 256  #: d
+    depth: int = 30  #: blocks
+    hidden: int = 1536  #: e, 6 d in the paper; half of it gates the other half
+    num_classes: int = 1000  #: 0 leaves the head out
+    norm: Literal["layer", "affine", "none"] = "layer"  #: gates included; layers.NORMS
+    norm_eps: float = 1e-6  #: of the blocks' LayerNorms and the last; the paper gives none
+    gate_norm_eps: float = 1e-5  #: within the gates; both as in timm
+    residual: Literal["sum", "none"] = "sum"  #: layers.RESIDUALS
+    stem: Literal["patch", "conv"] = "patch"  #: layers.STEMS
+    drop_path_rate: float = 0.0  #: of the last block
+    drop_path_schedule: Literal["linear", "constant"] = "constant"  #: timm's
 
     # what weights fix and a variant's name promises
     SIZES: ClassVar = ("patch_size", "width", "depth", "hidden")

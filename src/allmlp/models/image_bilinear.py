@@ -31,16 +31,16 @@ class ImageBilinearConfig:
         AllmlpError: sizes that do not fit, or an unknown gate.
     """
 
-    img_size: tuple[int, int] = (28, 28)  # pixels, height and width
+    img_size: tuple[int, int] = (28, 28)  #: pixels, height and width
     in_chans: int = 1
-    num_classes: int = 10  # 0 leaves the head out
+    num_classes: int = 10  #: 0 leaves the head out
     hidden: int = 256
     depth: int = 1
     embed: int | None = None
     bias: bool = True
     residual: bool = False
     gate: str | None = None
-    input_noise: float = 0.0  # in units of the pixels' deviation, as they come normalised
+    input_noise: float = 0.0  #: in units of the pixels' deviation, as they come normalised
 
     SIZES: ClassVar = ("hidden", "depth", "embed", "bias", "residual", "gate")
 

@@ -29,13 +29,13 @@ class ImageKANConfig:
         AllmlpError: a size is no positive integer, or an unknown name or option.
     """
 
-    img_size: tuple[int, int] = (28, 28)  # pixels, height and width
+    img_size: tuple[int, int] = (28, 28)  #: pixels, height and width
     in_chans: int = 1
-    num_classes: int = 10  # 0 leaves the head out
-    widths: tuple[int, ...] = (64,)  # hidden nodes
+    num_classes: int = 10  #: 0 leaves the head out
+    widths: tuple[int, ...] = (64,)  #: hidden nodes
     grid: int = 5
     k: int = 3
-    grid_range: tuple[float, float] = (-1.0, 1.0)  # of pixels too, normalised as they come
+    grid_range: tuple[float, float] = (-1.0, 1.0)  #: of pixels too, normalised as they come
     basis: str = "bspline"
     base: str | None = "silu"
     norm: bool = False

@@ -29,9 +29,9 @@ class ImageMLPConfig(MLPOptions):
         AllmlpError: a size is no positive integer, or as `MLPOptions`.
     """
 
-    img_size: tuple[int, int] = (28, 28)  # pixels, height and width
+    img_size: tuple[int, int] = (28, 28)  #: pixels, height and width
     in_chans: int = 1
-    num_classes: int = 10  # 0 leaves the head out
+    num_classes: int = 10  #: 0 leaves the head out
 
     SIZES: ClassVar = ("widths", "block", "expansion", "glu")
 

@@ -27,25 +27,25 @@ class KANConfig:
             basis does not have.
     """
 
-    widths: tuple[Width, ...]  # nodes, inputs first; (sums, products) where nodes multiply
-    grid: int = 5  # intervals, G
-    k: int = 3  # degree of the splines
+    widths: tuple[Width, ...]  #: nodes, inputs first; (sums, products) where nodes multiply
+    grid: int = 5  #: intervals, G
+    k: int = 3  #: degree of the splines
     grid_range: tuple[float, float] = (-1.0, 1.0)
     basis: str = "bspline"
-    base: str | None = "silu"  # of the base branch; None leaves it out
-    norm: bool = False  # LayerNorm before each layer's basis, as in FastKAN
+    base: str | None = "silu"  #: of the base branch; None leaves it out
+    norm: bool = False  #: LayerNorm before each layer's basis, as in FastKAN
     bias: bool = False
-    scale: bool = False  # a trainable factor per edge before the splines
-    mask: bool = False  # a fixed factor per edge, for pruning
-    affine: bool = False  # at subnodes and nodes, as in pykan
+    scale: bool = False  #: a trainable factor per edge before the splines
+    mask: bool = False  #: a fixed factor per edge, for pruning
+    affine: bool = False  #: at subnodes and nodes, as in pykan
     # factors of a product node: of all, or of each product node of each entry of widths
     mult_arity: int | tuple[tuple[int, ...], ...] = 2
     # symbolic edges: layer, input, output, name of the function
     symbolic: tuple[tuple[int, int, int, str], ...] = ()
-    in_features: int | None = None  # columns of the input, where the network reads but some of them
-    scaled: bool = False  # an affine map of the columns stands before everything
+    in_features: int | None = None  #: columns of the input, where it reads but some of them
+    scaled: bool = False  #: an affine map of the columns stands before everything
     init: str = "normal"
-    options: dict[str, Any] = field(default_factory=dict)  # further ones of the basis
+    options: dict[str, Any] = field(default_factory=dict)  #: further ones of the basis
 
     def __post_init__(self) -> None:
         check_choice("basis", self.basis, BASES)

@@ -47,23 +47,23 @@ class MixerConfig(TokenGrid):
             outside [0, 1) or finds no residual to act on, or a name is unknown.
     """
 
-    img_size: tuple[int, int] = (224, 224)  # pixels, height and width
+    img_size: tuple[int, int] = (224, 224)  #: pixels, height and width
     in_chans: int = 3
-    patch_size: int = 16  # pixels per side
-    width: int = 768  # d; "hidden size C" in the paper
-    depth: int = 12  # blocks
-    token_hidden: int = 384  # D_S, independent of the number of tokens
-    channel_hidden: int = 3072  # D_C
-    num_classes: int = 1000  # 0 leaves the head out
+    patch_size: int = 16  #: pixels per side
+    width: int = 768  #: d; "hidden size C" in the paper
+    depth: int = 12  #: blocks
+    token_hidden: int = 384  #: D_S, independent of the number of tokens
+    channel_hidden: int = 3072  #: D_C
+    num_classes: int = 1000  #: 0 leaves the head out
     # over channels; layers.CHANNEL_MLPS
     mlp: Literal["gelu", "bilinear", "swiglu", "kan", "grkan"] = "gelu"
-    gelu: Literal["tanh", "erf"] = "tanh"  # tanh: Google's weights; erf: timm's own
-    norm: Literal["layer", "affine", "none"] = "layer"  # layers.NORMS
-    norm_eps: float = 1e-6  # Flax's default, not torch's 1e-5
-    residual: Literal["sum", "none"] = "sum"  # layers.RESIDUALS
-    stem: Literal["patch", "conv"] = "patch"  # layers.STEMS
-    dropout_rate: float = 0.0  # in both MLPs
-    drop_path_rate: float = 0.0  # of the last block
+    gelu: Literal["tanh", "erf"] = "tanh"  #: tanh: Google's weights; erf: timm's own
+    norm: Literal["layer", "affine", "none"] = "layer"  #: layers.NORMS
+    norm_eps: float = 1e-6  #: Flax's default, not torch's 1e-5
+    residual: Literal["sum", "none"] = "sum"  #: layers.RESIDUALS
+    stem: Literal["patch", "conv"] = "patch"  #: layers.STEMS
+    dropout_rate: float = 0.0  #: in both MLPs
+    drop_path_rate: float = 0.0  #: of the last block
     drop_path_schedule: Literal["linear", "constant"] = "linear"
     init: Literal["flax", "timm", "trunc_normal"] = "flax"
 

@@ -41,23 +41,23 @@ class MLPOptions:
     # units of each plain layer; of residual blocks the width, once for each block
     widths: tuple[int, ...] = (256, 256)
     block: Literal["plain", "residual"] = "plain"
-    expansion: float | int = 4  # hidden units of a residual block over its width
+    expansion: float | int = 4  #: hidden units of a residual block over its width
     activation: str = "relu"
-    glu: bool = False  # gate units by others: value * activation(gate), at matched size
+    glu: bool = False  #: gate units by others: value * activation(gate), at matched size
     norm: Literal["none", "batch", "layer", "rms", "dyt", "affine"] = "none"
-    final_norm: bool = True  # behind the last residual block, if there are norms
-    weight_norm: Literal["none", "spectral", "weight"] = "none"  # of every linear layer
-    power_iterations: int = 1  # of the spectral norm, in every training pass
-    dropout_rate: float = 0.0  # behind every activation, and behind residual branches
+    final_norm: bool = True  #: behind the last residual block, if there are norms
+    weight_norm: Literal["none", "spectral", "weight"] = "none"  #: of every linear layer
+    power_iterations: int = 1  #: of the spectral norm, in every training pass
+    dropout_rate: float = 0.0  #: behind every activation, and behind residual branches
     input_dropout_rate: float = 0.0
-    head_dropout_rate: float = 0.0  # before the last layer alone, where no norm follows
-    drop_path_rate: float = 0.0  # of the last residual branch, rising linearly from 0
-    residual_scale: float | int = 1  # of every branch, fixed
-    init: str = "he_normal"  # of INITS
+    head_dropout_rate: float = 0.0  #: before the last layer alone, where no norm follows
+    drop_path_rate: float = 0.0  #: of the last residual branch, rising linearly from 0
+    residual_scale: float | int = 1  #: of every branch, fixed
+    init: str = "he_normal"  #: of INITS
     # last layer of a residual branch: over sqrt(2 * blocks), at zero, or like any other
     branch_init: Literal["scaled", "zero", "same"] = "scaled"
-    zero_head: bool = False  # start with equal outputs
-    use_bias: bool = True  # where no norm with a bias follows
+    zero_head: bool = False  #: start with equal outputs
+    use_bias: bool = True  #: where no norm with a bias follows
 
     def __post_init__(self) -> None:
         if not self.widths:
@@ -168,7 +168,7 @@ class MLPConfig(MLPOptions):
     """
 
     in_features: int
-    num_outputs: int  # 0 leaves the head out
+    num_outputs: int  #: 0 leaves the head out
 
     def __post_init__(self) -> None:
         super().__post_init__()

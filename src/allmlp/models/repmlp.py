@@ -48,17 +48,17 @@ class RepMLPNetConfig:
             not divide a width, tiles do not fit, the rate lies outside [0, 1), or an unknown form.
     """
 
-    img_size: tuple[int, int] = (224, 224)  # pixels, height and width
+    img_size: tuple[int, int] = (224, 224)  #: pixels, height and width
     in_chans: int = 3
-    widths: tuple[int, ...] = (64, 128, 256, 512)  # d of the stages, at strides 4, 8, 16, 32
-    depths: tuple[int, ...] = (2, 2, 6, 2)  # units
-    share_sets: tuple[int, ...] = (1, 4, 16, 128)  # matrices of a unit; channel c has c mod s
-    kernels: tuple[int, ...] = (1, 3)  # of the convolution branches, odd
-    num_classes: int = 1000  # 0 leaves the head out
+    widths: tuple[int, ...] = (64, 128, 256, 512)  #: d of the stages, at strides 4, 8, 16, 32
+    depths: tuple[int, ...] = (2, 2, 6, 2)  #: units
+    share_sets: tuple[int, ...] = (1, 4, 16, 128)  #: matrices of a unit; channel c has c mod s
+    kernels: tuple[int, ...] = (1, 3)  #: of the convolution branches, odd
+    num_classes: int = 1000  #: 0 leaves the head out
     # pixels that the matrices mix, for larger images in tiles; None for the whole image
     tile_size: tuple[int, int] | None = None
     form: Literal["training", "injected", "deploy"] = "training"
-    drop_path_rate: float = 0.0  # of the last unit; linear, from 0
+    drop_path_rate: float = 0.0  #: of the last unit; linear, from 0
 
     # what weights fix and a variant's name promises
     SIZES: ClassVar = ("widths", "depths", "share_sets", "tile")

@@ -62,23 +62,23 @@ class ResMLPConfig(TokenGrid):
             name is unknown.
     """
 
-    img_size: tuple[int, int] = (224, 224)  # pixels, height and width
+    img_size: tuple[int, int] = (224, 224)  #: pixels, height and width
     in_chans: int = 3
-    patch_size: int = 16  # pixels per side
-    width: int = 384  # d
-    depth: int = 12  # blocks
-    channel_hidden: int = 1536  # 4 d in the paper
-    num_classes: int = 1000  # 0 leaves the head out
+    patch_size: int = 16  #: pixels per side
+    width: int = 384  #: d
+    depth: int = 12  #: blocks
+    channel_hidden: int = 1536  #: 4 d in the paper
+    num_classes: int = 1000  #: 0 leaves the head out
     pooling: Literal["mean", "class_mlp"] = "mean"
     # over channels; layers.CHANNEL_MLPS
     mlp: Literal["gelu", "bilinear", "swiglu", "kan", "grkan"] = "gelu"
-    norm: Literal["affine", "layer", "none"] = "affine"  # layers.NORMS
-    norm_eps: float = 1e-6  # of "layer"
-    residual: Literal["scale", "sum", "none"] = "scale"  # LayerScale, or layers.RESIDUALS
-    stem: Literal["patch", "conv"] = "patch"  # layers.STEMS
-    layer_scale: float | None = None  # gamma at the start; None goes by the depth of the net
-    drop_path_rate: float = 0.0  # of the last block
-    drop_path_schedule: Literal["linear", "constant"] = "constant"  # the reference's
+    norm: Literal["affine", "layer", "none"] = "affine"  #: layers.NORMS
+    norm_eps: float = 1e-6  #: of "layer"
+    residual: Literal["scale", "sum", "none"] = "scale"  #: LayerScale, or layers.RESIDUALS
+    stem: Literal["patch", "conv"] = "patch"  #: layers.STEMS
+    layer_scale: float | None = None  #: gamma at the start; None goes by the depth of the net
+    drop_path_rate: float = 0.0  #: of the last block
+    drop_path_schedule: Literal["linear", "constant"] = "constant"  #: the reference's
     init: Literal["deit", "timm"] = "deit"
 
     # what weights fix and a variant's name promises

@@ -76,13 +76,13 @@ class ScalingMlpConfig:
         AllmlpError: a size is no positive integer, or the block is unknown.
     """
 
-    img_size: tuple[int, int] = (64, 64)  # pixels, height and width
+    img_size: tuple[int, int] = (64, 64)  #: pixels, height and width
     in_chans: int = 3
-    width: int = 1024  # d; "Wi" and m in the paper
-    depth: int = 6  # blocks, L; of standard ones L - 1, the first layer counts
-    expansion: int = 4  # hidden width of a bottleneck block over d
+    width: int = 1024  #: d; "Wi" and m in the paper
+    depth: int = 6  #: blocks, L; of standard ones L - 1, the first layer counts
+    expansion: int = 4  #: hidden width of a bottleneck block over d
     block: Literal["bottleneck", "standard", "standard_paper"] = "bottleneck"
-    num_classes: int = 1000  # 0 leaves the head out
+    num_classes: int = 1000  #: 0 leaves the head out
 
     SIZES: ClassVar = ("width", "depth", "expansion", "block")
 
