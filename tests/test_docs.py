@@ -1,6 +1,7 @@
 """Docs pages: their Python runs, their tables are true, their pictures and links exist."""
 
 import dataclasses
+import json
 import re
 import runpy
 from pathlib import Path
@@ -11,9 +12,11 @@ import pytest
 from allmlp.runs.config import Config
 from allmlp.training import OPTIMIZERS, SCHEDULES
 from allmlp.zoo import list_models
+from allmlp.zoo.published import PUBLISHED
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
+RECORDS = DOCS.parent / "benchmarks" / "results"
 
 
 def blocks(page: Path, kind: str) -> list[str]:
@@ -77,3 +80,97 @@ def test_every_optimizer_and_schedule_is_described() -> None:
     text = (DOCS / "optimizers.md").read_text(encoding="utf-8")
     for name in (*OPTIMIZERS, *SCHEDULES, "plateau"):
         assert f"\n| `{name}`" in text, name
+
+
+def test_published_figures_beside_each_other_are_those_of_the_tables() -> None:
+    """docs/which_model.md: names of ours, with counted costs and the published accuracies."""
+    text = (DOCS / "which_model.md").read_text(encoding="utf-8")
+    costs = runpy.run_path(str(DOCS.parent / "tests" / "sweep" / "test_variants.py"))["COSTS"]
+    alone = r"^\| `(\w+)` \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$"
+    rows = re.findall(alone, text, flags=re.MULTILINE)
+    assert len(rows) == 16
+    for name, millions, gmacs, top1 in rows:
+        parameters, _, macs = costs[name]
+        assert (f"{parameters / 1e6:.1f}", f"{macs / 1e9:.1f}") == (millions, gmacs), name
+        found = {
+            round(result.top1, 1)
+            for result in PUBLISHED[name]
+            if result.pretraining.startswith("none (ImageNet-1k")
+            and "distilled" not in result.pretraining
+        }
+        assert float(top1) in found, name
+    more = r"^\| `(\w+)` \| ((?:ImageNet-2|JFT)[\w-]+) \| (\d+) \| ([\d.]+) \|$"
+    rows = re.findall(more, text, flags=re.MULTILINE)
+    assert len(rows) == 5
+    for name, data, pixels, top1 in rows:
+        assert any(
+            result.pretraining.startswith(data)
+            and (result.img_size, result.top1) == (int(pixels), float(top1))
+            for result in PUBLISHED[name]
+        ), name
+
+
+def test_times_beside_each_other_are_those_of_the_record() -> None:
+    text = (DOCS / "which_model.md").read_text(encoding="utf-8")
+    stated = re.findall(r"^\| `(\w+)` \| [\d.]+ \| (\d+) \|$", text, flags=re.MULTILINE)
+    record = (RECORDS / "vision_speed_cpu.json").read_text(encoding="utf-8")
+    medians: dict[str, float] = {}
+    for row in json.loads(record)["rows"]:
+        if "forward, batch 8, float32" in row["what"]:  # of a Mixer, the default GELU comes first
+            medians.setdefault(row["what"].split()[0], row["ours_ms"][1])
+    assert {name: round(medians[name] / 8) for name, _ in stated} == {
+        name: int(ms) for name, ms in stated
+    }
+    assert len(stated) == len(medians)
+
+
+def test_small_images_beside_each_other_are_those_of_the_records() -> None:
+    text = (DOCS / "which_model.md").read_text(encoding="utf-8")
+
+    def read(name: str) -> Any:
+        return json.loads((RECORDS / f"{name}.json").read_text(encoding="utf-8"))
+
+    def share(value: float) -> str:
+        return f"| {100 * value:.1f} % |"
+
+    found = [
+        ("Mixer, 100 epochs", read("digits")["mean_test_accuracy"]),
+        ("small Mixer, 10 epochs", read("mnist")["test_accuracy"]),
+        ("plain MLP, 20 epochs", read("mlp_mnist")["rows"]["plain"]["test_mean"]),
+        ("`mixer_nano` | 1,132,170", read("cifar10")["test_accuracy"]),
+    ]
+    for name, digits in (("kan_digits", True), ("kan_mnist", False)):
+        by_name = {row["name"]: row for row in read(name)["rows"]}
+        kinds = ["KAN", "MLP, equal parameters"]
+        kinds += ["KAN-Mixer", "Mixer, equal parameters"] if digits else []
+        found += [(f"{by_name[k]['parameters']:,}", by_name[k]["test_accuracy"]) for k in kinds]
+    for line, value in found:
+        assert any(line in row and share(value) in row for row in text.splitlines()), (line, value)
+    for name in ("bilinear_mnist_table", "bilinear_cifar10_table"):
+        for kind in ("bilinear", "relu"):
+            rows = [row for row in read(name)["rows"] if row["model"] == kind]
+            first = [row for row in rows if row["seed"] == 0]
+            lr = max(first, key=lambda row: row["val_accuracy"])["lr"]
+            scores = [row["test_accuracy"] for row in rows if row["lr"] == lr]
+            line = f"{rows[0]['parameters']:,}"
+            mean = f"| {100 * sum(scores) / len(scores):.2f} % |"
+            assert any(line in row and mean in row for row in text.splitlines()), (line, mean)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "speed", "tables"])
+def test_pictures_of_records_are_up_to_date(name: str, tmp_path: Path) -> None:
+    """Otherwise `python docs/draw_gallery.py`, which says how."""
+    runpy.run_path(str(DOCS / "draw_gallery.py"))["draw"](name, tmp_path)
+    drawn = (tmp_path / f"{name}.svg").read_bytes()
+    assert drawn == (DOCS / "pictures" / f"{name}.svg").read_bytes()
+
+
+def test_every_picture_of_the_gallery_names_its_script() -> None:
+    text = (DOCS / "gallery.md").read_text(encoding="utf-8")
+    scripts = {(DOCS / link).resolve() for link in re.findall(r"\]\(([\w./]+\.py)\)", text)}
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
+    sources = "\n".join(script.read_text(encoding="utf-8") for script in scripts)
+    assert len(set(pictures)) == len(pictures) > 20
+    for picture in pictures:
+        stem = Path(picture).stem
+        assert stem in sources or stem.rpartition("_")[0] in sources, picture
