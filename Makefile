@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help train test test-slow test-gpu check format clean
+.PHONY: help train test test-slow test-gpu check docs format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -20,7 +20,7 @@ $(VENV)/stamp-run: pyproject.toml constraints.txt
 
 $(VENV)/stamp-dev: $(VENV)/stamp-run
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[schedulefree,sweep,tensorboard]' \
-		--group dev --group peers
+		--group dev --group docs --group peers
 	@# pages are tested in a browser; without one those tests are skipped and say so
 	@command -v chromium >/dev/null || command -v chromium-headless-shell >/dev/null || { [ "$$(id -u)" = 0 ] && \
 		command -v apt-get >/dev/null && apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
@@ -52,6 +52,10 @@ check: $(VENV)/stamp-dev  ## lint, types, import contracts, spelling
 		--disable-error-code=attr-defined --disable-error-code=misc tests
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/typos
+
+docs: $(VENV)/stamp-dev  ## the site, in build/site; warnings are errors (`make test` builds it as well)
+	$(BIN)/sphinx-build --builder html --fail-on-warning --keep-going --quiet docs build/site
+	@echo open build/site/index.html
 
 format: $(VENV)/stamp-dev  ## format and sort imports
 	$(BIN)/ruff check --fix .

@@ -4,11 +4,13 @@ import dataclasses
 import json
 import re
 import runpy
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from allmlp.cli import main
 from allmlp.runs.config import Config
 from allmlp.training import OPTIMIZERS, SCHEDULES
 from allmlp.zoo import list_models
@@ -174,3 +176,16 @@ def test_every_picture_of_the_gallery_names_its_script() -> None:
     for picture in pictures:
         stem = Path(picture).stem
         assert stem in sources or stem.rpartition("_")[0] in sources, picture
+
+
+def test_commands_of_the_first_page_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = "".join(blocks(DOCS / "index.md", "sh")).splitlines()
+    commands = [shlex.split(line) for line in lines if line.startswith("allmlp ")]
+    assert len(commands) == 3
+    for command in commands:
+        main([part if part != "20" else "2" for part in command[1:]])  # epochs
+    assert capsys.readouterr().out
+    assert (tmp_path / "runs" / "first" / "explain.html").is_file()
