@@ -1,6 +1,7 @@
 """Docs pages: their Python runs, their tables are true, their pictures and links exist."""
 
 import dataclasses
+import doctest
 import json
 import re
 import runpy
@@ -10,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from allmlp.cli import main
+from allmlp.cli import app, main
+from allmlp.cli.dotted import rewrite_dotted
 from allmlp.runs.config import Config
+from allmlp.runs.config_tree import flatten
 from allmlp.training import OPTIMIZERS, SCHEDULES
 from allmlp.zoo import list_models
 from allmlp.zoo.published import PUBLISHED
@@ -41,6 +44,32 @@ def test_python_runs(
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "docs", "exec"), {})
     assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "block", [b for page in PAGES for b in blocks(page, "pycon")], ids=lambda b: b[:40].strip()
+)
+def test_sessions_print_what_they_show(block: str) -> None:
+    session = re.sub(r"\n\n(?!>>> )", "\n<BLANKLINE>\n", block)  # a page shows what is printed
+    runner = doctest.DocTestRunner(verbose=False)
+    runner.run(doctest.DocTestParser().get_doctest(session, {}, "docs", None, None))
+    assert runner.tries > 0
+    assert runner.failures == 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_and_their_settings_exist(page: Path) -> None:
+    known = flatten(Config())
+    tables = ("table", *(path for path in known if known[path] == {}))  # take keys of one's own
+    for line in "".join(blocks(page, "sh")).replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if "allmlp" not in words:
+            continue
+        command = rewrite_dotted(words[words.index("allmlp") + 1 :])
+        _, bound, _ = app.parse_args(command, exit_on_error=False, print_error=False)
+        for setting in bound.arguments.get("settings") or []:
+            name = setting.partition("=")[0]
+            assert name in known or name.startswith(tables), line
 
 
 def test_tables_of_sizes_are_true() -> None:
