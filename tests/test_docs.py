@@ -170,6 +170,8 @@ def test_small_images_beside_each_other_are_those_of_the_records() -> None:
         ("plain MLP, 20 epochs", read("mlp_mnist")["rows"]["plain"]["test_mean"]),
         ("`mixer_nano` | 1,132,170", read("cifar10")["test_accuracy"]),
     ]
+    twin = read("bilinear_mixer_table")["rows"][1]
+    found.append((f"{twin['parameters']:,}", twin["test_accuracy"]))
     for name, digits in (("kan_digits", True), ("kan_mnist", False)):
         by_name = {row["name"]: row for row in read(name)["rows"]}
         kinds = ["KAN", "MLP, equal parameters"]
