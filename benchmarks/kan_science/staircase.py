@@ -71,7 +71,7 @@ def measure(task: str, seed: int) -> dict[str, Any]:
         stages.append(
             {
                 "grid": grid,
-                "train_rmse": done.rmse,
+                "train_rmse": done.error,
                 "test_rmse": error,
                 "floor": floor,
                 "over_floor": round(error / floor, 2),

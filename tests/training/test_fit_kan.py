@@ -27,10 +27,10 @@ def test_every_grid_starts_where_the_last_one_ended() -> None:
     torch.testing.assert_close(model(x), before, rtol=0, atol=0)  # as it was
     assert [stage.grid for stage in found.stages] == [3, 6, 12]
     assert [len(stage.histories) for stage in found.stages] == [2, 2, 2]
-    errors = [stage.rmse for stage in found.stages]
+    errors = [stage.error for stage in found.stages]
     assert errors[0] > 3 * errors[1] > 9 * errors[2]
-    assert found.rmse == errors[-1]
-    assert found.rmse == pytest.approx((found.model(x) - law(x)).square().mean().sqrt().item())
+    assert found.error == errors[-1]
+    assert found.error == pytest.approx((found.model(x) - law(x)).square().mean().sqrt().item())
     first = found.stages[2].histories[0]["train/loss"][0]
     assert first <= 4 * errors[1] ** 2  # moving a grid costs little, refining nothing
 
@@ -76,12 +76,12 @@ def test_the_best_grid_by_validation_is_returned() -> None:
     found = fit_kan(
         KAN([1, 1]).double(), x, shaken, grids=(3, 30), validation=(x_val, torch.sin(3 * x_val))
     )
-    three, thirty = (stage.validation_rmse for stage in found.stages)
+    three, thirty = (stage.validation_error for stage in found.stages)
     assert three is not None
     assert thirty is not None
     assert three < thirty  # the finer grid fits the noise
     assert found.model.config.grid == 3
-    assert found.rmse == found.stages[0].rmse > found.stages[1].rmse
+    assert found.error == found.stages[0].error > found.stages[1].error
 
 
 def test_other_optimizers_start_afresh() -> None:
@@ -98,7 +98,40 @@ def test_other_optimizers_start_afresh() -> None:
     )
     assert [len(h.records) for h in found.stages[0].histories] == [1, 1]
     adam = fit_kan(KAN([2, 3, 1]), x, law(x), optimizer="adam", steps=4, lr=1e-2, batch_size=100)
-    assert adam.rmse > 0
+    assert adam.error > 0
+
+
+def test_what_trains_where_nobody_says() -> None:
+    torch.manual_seed(0)
+    x = points(60)
+    small = fit_kan(KAN([2, 1]).double(), x, law(x), steps=2, updates=1)
+    assert "lr" not in small.stages[0].histories[0].records[0]  # Levenberg-Marquardt has none
+    kinds = (x[:, 0] > x[:, 1] ** 2).long()
+    for model, targets in ((KAN([2, 60, 1]), law(x)), (KAN([2, 2]), kinds), (_affine(), law(x))):
+        found = fit_kan(model.double(), x, targets, steps=2, updates=1)
+        assert "lr" in found.stages[0].histories[0].records[0]
+
+
+def _affine() -> KAN:
+    return KAN([2, 1, 1], affine=True)
+
+
+def test_classes_and_weights() -> None:
+    torch.manual_seed(0)
+    x = points(100)
+    kinds = (x[:, 0] > x[:, 1] ** 2).long()
+    wrong = kinds.clone()
+    wrong[::2] = 1 - kinds[::2]
+    weights = torch.ones(100, dtype=torch.float64)
+    weights[::2] = 0.0
+    model = KAN([2, 2], grid=3).double()
+    found = fit_kan(
+        model, x, wrong, weights=weights, steps=4, validation=(x, wrong, weights), updates=1
+    )
+    assert (found.model(x).argmax(1) == kinds).double().mean() > 0.95
+    loss = torch.nn.functional.cross_entropy(found.model(x)[1::2], kinds[1::2])
+    assert found.error == pytest.approx(loss.item())
+    assert found.stages[0].validation_error == pytest.approx(loss.item())
 
 
 def test_time_is_kept() -> None:
@@ -109,10 +142,14 @@ def test_time_is_kept() -> None:
 
 def test_mistakes() -> None:
     x, model = points(), KAN([2, 1])
+    whole = "levenberg_marquardt"
     with pytest.raises(AllmlpError, match="takes no penalty"):
-        fit_kan(model, x, law(x), penalty=KANPenalty())
+        fit_kan(model, x, law(x), optimizer=whole, penalty=KANPenalty())
     with pytest.raises(AllmlpError, match="takes no lr"):
-        fit_kan(model, x, law(x), lr=0.1)
+        fit_kan(model, x, law(x), optimizer=whole, lr=0.1)
+    with pytest.raises(AllmlpError, match="takes no loss cross_entropy"):
+        kinds = (x[:, 0] > 0).long()
+        fit_kan(KAN([2, 2]), x, kinds, optimizer=whole, loss="cross_entropy")
     with pytest.raises(AllmlpError, match="max_seconds above 0"):
         fit_kan(model, x, law(x), max_seconds=0.0)
 

@@ -35,6 +35,23 @@ def test_a_linear_problem_is_solved_at_once() -> None:
     assert (model(x) - y).square().mean().item() == pytest.approx(expected, rel=1e-6)
 
 
+def test_weights_count_like_repetitions() -> None:
+    x, y = points(60), law(points(60))
+    counts = torch.arange(60) % 3
+    models = []
+    for repeated in (True, False):
+        torch.manual_seed(0)
+        model = KAN([2, 1, 1], grid=3).double()
+        if repeated:
+            again = torch.repeat_interleave(torch.arange(60), counts)
+            history = levenberg_marquardt(model, x[again], y[again], steps=5)
+        else:
+            history = levenberg_marquardt(model, x, y, weights=counts.double(), steps=5)
+        models.append((model(x), history["train/loss"][-1]))
+    torch.testing.assert_close(models[0][0], models[1][0], rtol=0, atol=1e-7)
+    assert models[0][1] == pytest.approx(models[1][1], rel=1e-7)
+
+
 def test_it_goes_where_lbfgs_does_not_get_to() -> None:
     x = points(200)
     errors = []

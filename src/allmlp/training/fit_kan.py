@@ -14,21 +14,27 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from allmlp.errors import AllmlpError, check_choice, check_integers
 from allmlp.layers.bspline import BSplineBasis
 from allmlp.layers.kan import KANLinear
 from allmlp.models.kan import KAN
+from allmlp.training.examples import Batch, Place
 from allmlp.training.fit import fit
 from allmlp.training.history import History
 from allmlp.training.levenberg_marquardt import levenberg_marquardt
+from allmlp.training.members import MemberClassification, MemberRegression
+from allmlp.training.objective import choose_task
 from allmlp.training.penalty import Penalty
+from allmlp.training.task import Regression, Task
 
 __all__ = ["FOLLOW", "KANFit", "KANStage", "fit_kan"]
 
 Follow = Literal["hidden", "all", "none"]
 FOLLOW = ("hidden", "all", "none")
+# parameters whose square matrix is solved as fast as LBFGS takes its twenty passes
+_MOST = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +43,8 @@ class KANStage:
 
     grid: int
     histories: tuple[History, ...]  # one for every time that the grids moved
-    rmse: float  # over examples and outputs, on what it was trained on
-    validation_rmse: float | None
+    error: float  # on what it was trained on: root mean square, of another loss its mean
+    validation_error: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +52,7 @@ class KANFit:
     """The trained network, and how it came about."""
 
     model: KAN  # of the last stage; with validation, of the best one
-    rmse: float  # its own, on what it was trained on
+    error: float  # its own, on what it was trained on
     stages: tuple[KANStage, ...]
 
 
@@ -57,7 +63,9 @@ def fit_kan(
     *,
     grids: Sequence[int] | None = None,
     steps: int = 100,
-    optimizer: str = "levenberg_marquardt",
+    weights: Float[Tensor, " n"] | None = None,
+    loss: Literal["auto", "cross_entropy", "mse"] | Task = "auto",
+    optimizer: str = "auto",
     updates: int = 2,
     starts: int = 1,
     follow: Follow = "hidden",
@@ -66,12 +74,12 @@ def fit_kan(
     scale_inputs: bool = False,
     dtype: torch.dtype | None = None,
     penalty: Penalty | None = None,
-    validation: tuple[Tensor, Tensor] | None = None,
+    validation: tuple[Tensor, ...] | None = None,
     max_seconds: float | None = None,
     seed: int = 0,
     **options: Any,
 ) -> KANFit:
-    """Train a KAN by least squares on one grid after the other; the model itself stays as it is.
+    """Train a KAN on one grid after the other; the model itself stays as it is.
 
     For every grid the network is refined, then `updates` times its grids are moved to where the
     values are and `steps` / `updates` steps are taken by an optimizer that starts afresh.
@@ -79,11 +87,15 @@ def fit_kan(
     Args:
         model: on B-splines; on another basis with grids=None alone.
         inputs: as the network takes them.
-        targets: (n, o), in the shape of the outputs.
+        targets: (n, o), in the shape of the outputs; (n,) classes.
         grids: numbers of intervals, for example (5, 10, 20, 50). One that multiplies the one before
             begins exactly where that ended. None keeps the network's own.
         steps: of the optimizer, on every grid.
-        optimizer: `levenberg_marquardt`, up to about a thousand parameters; or one of `OPTIMIZERS`.
+        weights: how much each example counts, relative to their mean.
+        loss: as in `fit`, but for functions.
+        optimizer: `levenberg_marquardt`, for squared errors; or one of `OPTIMIZERS`. `auto` takes
+            the first, or `lbfgs` where it cannot or where it costs more than it gains: from a
+            thousand parameters on.
         updates: how often grids move on each grid; at least once.
         starts: how many first weights are tried on the first grid, the model's own among them; the
             best goes on. Least squares of a deep network has bad valleys.
@@ -96,7 +108,8 @@ def fit_kan(
         dtype: that the network is trained in and stays in, for example torch.float64; None is its
             own.
         penalty: as in `fit`; not with Levenberg-Marquardt.
-        validation: (inputs, targets); the grid that does best on them is returned.
+        validation: (inputs, targets), with weights (inputs, targets, weights); the grid that does
+            best on them is returned.
         max_seconds: after which training stops; the stage under way is the last.
         seed: of the further starts, and as in `fit`.
         **options: further ones of `fit`, for example `lr` or `batch_size`.
@@ -109,16 +122,19 @@ def fit_kan(
         >>> x = torch.linspace(-1, 1, 400)[:, None]
         >>> found = fit_kan(KAN([1, 1], grid=3), x, torch.sin(5 * x), grids=(3, 6, 24), steps=20,
         ...                 dtype=torch.float64)
-        >>> found.model.config.grid, found.rmse < 1e-4
+        >>> found.model.config.grid, found.error < 1e-4
         (24, True)
     """
     check_integers("fit_kan", minimum=1, steps=steps, updates=updates, starts=starts)
     check_choice("follow", follow, FOLLOW)
     if not isinstance(model, KAN):
         raise AllmlpError(f"fit_kan trains a KAN, got a {type(model).__name__}")
-    whole = optimizer == "levenberg_marquardt"
-    if whole and (penalty is not None or options):
-        given = "penalty" if penalty is not None else ", ".join(options)
+    task = loss if isinstance(loss, Task) else choose_task(loss, targets)
+    if weights is not None and not isinstance(loss, Task):
+        task = MemberRegression() if isinstance(task, Regression) else MemberClassification()
+    squares = isinstance(task, Regression | MemberRegression)
+    if optimizer == "levenberg_marquardt" and (not squares or penalty is not None or options):
+        given = "penalty" if penalty is not None else ", ".join(options) or f"loss {loss}"
         raise AllmlpError(
             f"levenberg_marquardt minimises squared errors and nothing else, so it takes no {given}"
             "; train by optimizer='lbfgs'"
@@ -127,10 +143,10 @@ def fit_kan(
         raise AllmlpError(f"fit_kan needs max_seconds above 0, got {max_seconds}")
     example = next(model.parameters())
     kind = dtype or example.dtype
-    inputs, targets = (t.detach().to(example.device, kind) for t in (inputs, targets))
-    judged = None
-    if validation is not None:
-        judged = tuple(t.detach().to(example.device, kind) for t in validation)
+    place = Place(example.device, kind)
+    inputs, targets = place.batch((inputs, targets))
+    examples = _examples(place, inputs, targets, weights)
+    judged = None if validation is None else _examples(place, *validation)
     # a copy, in the dtype asked for
     network = model.keep().to(kind)
     if scale_inputs:
@@ -138,6 +154,9 @@ def fit_kan(
     deadline = math.inf if max_seconds is None else time.monotonic() + max_seconds
     moving = range(0 if follow == "all" else 1, network.config.depth)
     moves = follow != "none" and len(moving) > 0 and _has_grids(network)
+
+    plain = squares and penalty is None and not options
+    plain = plain and not (network.config.affine or network.config.norm)
 
     def train(network: KAN, grid: int) -> tuple[KAN, KANStage]:
         if grid != network.config.grid:
@@ -156,18 +175,22 @@ def fit_kan(
                 "steps": share,
                 "max_seconds": None if math.isinf(left) else left,
             }
-            if whole:
-                done = levenberg_marquardt(network, inputs, targets, **given)
+            best = (
+                "levenberg_marquardt" if plain and network.count_parameters() <= _MOST else "lbfgs"
+            )
+            name = best if optimizer == "auto" else optimizer
+            if name == "levenberg_marquardt":
+                done = levenberg_marquardt(network, inputs, targets, weights=weights, **given)
             else:
-                given |= {"optimizer": optimizer, "penalty": penalty, "seed": seed, **options}
-                done = fit(network, inputs, targets, **given)
+                given |= {"optimizer": name, "penalty": penalty, "seed": seed, **options}
+                done = fit(network, inputs, targets, weights=weights, loss=task, **given)
             histories.append(done)
-        error = None if judged is None else _rmse(network, *judged)
-        return network, KANStage(grid, tuple(histories), _rmse(network, inputs, targets), error)
+        error = None if judged is None else _error(network, task, judged)
+        return network, KANStage(grid, tuple(histories), _error(network, task, examples), error)
 
     first, *finer = grids or (network.config.grid,)
     begun = [network, *(_drawn_anew(network, seed + n) for n in range(1, starts))]
-    network, stage = min((train(start, first) for start in begun), key=lambda one: one[1].rmse)
+    network, stage = min((train(start, first) for start in begun), key=lambda one: one[1].error)
     trained = [(network, stage)]
     for grid in finer:
         if time.monotonic() > deadline:
@@ -176,8 +199,8 @@ def fit_kan(
         trained.append((network, stage))
     chosen = trained[-1]
     if judged is not None:
-        chosen = min(trained, key=lambda one: one[1].validation_rmse or 0.0)
-    return KANFit(chosen[0], chosen[1].rmse, tuple(stage for _, stage in trained))
+        chosen = min(trained, key=lambda one: one[1].validation_error or 0.0)
+    return KANFit(chosen[0], chosen[1].error, tuple(stage for _, stage in trained))
 
 
 def _drawn_anew(model: KAN, seed: int) -> KAN:
@@ -196,6 +219,13 @@ def _has_grids(model: KAN) -> bool:
     return all(isinstance(layer.basis, BSplineBasis) for layer in layers)
 
 
+def _examples(place: Place, inputs: Tensor, targets: Tensor, *weights: Tensor | None) -> Batch:
+    batch = place.batch((inputs, targets))
+    given = [place.weights(w, len(batch[0])) for w in weights if w is not None]
+    return (*batch, *given)
+
+
 @torch.no_grad()
-def _rmse(model: nn.Module, x: Tensor, y: Tensor) -> float:
-    return float((model(x) - y).square().mean().sqrt())
+def _error(model: KAN, task: Task, examples: Batch) -> float:
+    mean = float(task.loss(model, examples)[0])
+    return math.sqrt(mean) if isinstance(task, Regression | MemberRegression) else mean

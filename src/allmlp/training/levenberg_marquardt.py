@@ -34,6 +34,7 @@ def levenberg_marquardt(
     inputs: Float[Tensor, "n c"],
     targets: Tensor,
     *,
+    weights: Float[Tensor, " n"] | None = None,
     steps: int = 100,
     tolerance: float = 1e-12,
     max_seconds: float | None = None,
@@ -52,6 +53,7 @@ def levenberg_marquardt(
         model: its edges and biases are trained; what is frozen stays.
         inputs: on any device and of any float dtype; they go where the model is.
         targets: (n, o), in the shape of the outputs.
+        weights: how much each example counts, relative to their mean.
         steps: at most; tried ones count.
         tolerance: training ends where ten steps together gain less than this share of the error.
         max_seconds: after which it stops.
@@ -84,17 +86,19 @@ def levenberg_marquardt(
     x, y = cast(tuple[Tensor, Tensor], place.batch((inputs, targets)))
     with torch.no_grad():
         check_targets(Regression(), model(x[:1]), y, "targets")
+    root = x.new_ones(len(x)) if weights is None else place.weights(weights, len(x)).sqrt()
+    root = root[:, None].expand(y.shape)
     started = time.monotonic()
     deadline = math.inf if max_seconds is None else started + max_seconds
     flat = torch.nn.utils.parameters_to_vector(parameters).detach()
-    loss = _loss(model, x, y)
+    loss = _loss(model, x, y, root)
     if not math.isfinite(loss):
         raise AllmlpError(
             f"the error must be finite to begin with, got {loss}; look for inputs, targets or "
             "weights that are not"
         )
     history = History()
-    triangle, right = _linearised(model, x, y, count)
+    triangle, right = _linearised(model, x, y, root, count)
     size = triangle.norm(dim=0)
     damping, growth, failures = 1e-3, 2.0, 0
     losses = [loss]
@@ -102,7 +106,7 @@ def levenberg_marquardt(
         scale = size.clamp(min=1e-6 * float(size.max()) or 1.0)
         change, expected = _solve(triangle, right, math.sqrt(damping) * scale)
         torch.nn.utils.vector_to_parameters(flat + change, parameters)
-        reached = _loss(model, x, y)
+        reached = _loss(model, x, y, root)
         if reached < loss:
             share = min((loss - reached) / max(expected, 1e-300), 1.0)
             damping = max(damping * max(1 / 3, 1 - (2 * share - 1) ** 3), 1e-20)
@@ -110,7 +114,7 @@ def levenberg_marquardt(
             flat = flat + change
             loss = reached
             losses.append(loss)
-            triangle, right = _linearised(model, x, y, count)
+            triangle, right = _linearised(model, x, y, root, count)
             size = torch.maximum(size, triangle.norm(dim=0))
         else:
             damping, growth, failures = damping * growth, growth * 2, failures + 1
@@ -130,25 +134,28 @@ def levenberg_marquardt(
     return history
 
 
-def _linearised(model: KAN, x: Tensor, y: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """R and Q^T r of the Jacobian J = Q R, over the root of the number of residuals.
+def _linearised(
+    model: KAN, x: Tensor, y: Tensor, root: Tensor, count: int
+) -> tuple[Tensor, Tensor]:
+    """R and Q^T r of the weighted Jacobian J = Q R, over the root of the number of residuals.
 
     Householder's triangle, tile by tile: J^T J would square the condition of a fine grid's J.
     """
     rows = max(count + 1, _NUMBERS_AT_ONCE // (count * y.shape[1]))
     whole = x.new_zeros(0, count + 1)
-    for part, target in zip(x.split(rows), y.split(rows), strict=True):
+    parts = zip(x.split(rows), y.split(rows), root.split(rows), strict=True)
+    for part, target, factor in parts:
         outputs, jacobian = kan_jacobian(model, part)
         residual = (outputs - target).flatten()[:, None]
-        tile = torch.cat([jacobian.flatten(0, 1), residual], dim=1)
+        tile = torch.cat([jacobian.flatten(0, 1), residual], dim=1) * factor.flatten()[:, None]
         whole = torch.linalg.qr(torch.cat([whole, tile]), mode="r").R
     whole = whole / math.sqrt(y.numel())
     return whole[:count, :count], whole[:count, count]
 
 
 @torch.no_grad()
-def _loss(model: KAN, x: Tensor, y: Tensor) -> float:
-    return float((model(x) - y).square().mean())
+def _loss(model: KAN, x: Tensor, y: Tensor, root: Tensor) -> float:
+    return float(((model(x) - y) * root).square().mean())
 
 
 def _solve(triangle: Tensor, right: Tensor, damping: Tensor) -> tuple[Tensor, float]:
