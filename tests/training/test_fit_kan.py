@@ -147,8 +147,8 @@ def test_mistakes() -> None:
         fit_kan(model, x, law(x), optimizer=whole, penalty=KANPenalty())
     with pytest.raises(AllmlpError, match="takes no lr"):
         fit_kan(model, x, law(x), optimizer=whole, lr=0.1)
+    kinds = (x[:, 0] > 0).long()
     with pytest.raises(AllmlpError, match="takes no loss cross_entropy"):
-        kinds = (x[:, 0] > 0).long()
         fit_kan(KAN([2, 2]), x, kinds, optimizer=whole, loss="cross_entropy")
     with pytest.raises(AllmlpError, match="max_seconds above 0"):
         fit_kan(model, x, law(x), max_seconds=0.0)

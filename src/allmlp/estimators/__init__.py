@@ -3,7 +3,7 @@
 from allmlp.estimators.image import ImageClassifier as ImageClassifier
 from allmlp.estimators.kan import KANClassifier as KANClassifier
 from allmlp.estimators.kan import KANRegressor as KANRegressor
-from allmlp.estimators.kan_law import Law as Law
+from allmlp.estimators.kan_law import TableLaw as TableLaw
 from allmlp.estimators.tabular import TabularClassifier as TabularClassifier
 from allmlp.estimators.tabular import TabularRegressor as TabularRegressor
 
@@ -11,7 +11,7 @@ __all__ = [
     "ImageClassifier",
     "KANClassifier",
     "KANRegressor",
-    "Law",
+    "TableLaw",
     "TabularClassifier",
     "TabularRegressor",
 ]

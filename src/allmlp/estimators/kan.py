@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from allmlp.data import Table
 from allmlp.errors import AllmlpError, check_choice, check_integers
 from allmlp.estimators.classifier import NetworkClassifier
-from allmlp.estimators.kan_law import Law, Rows, choose_law, find_laws, prune_network
+from allmlp.estimators.kan_law import Rows, TableLaw, choose_law, find_laws, prune_network
 from allmlp.estimators.regressor import NetworkRegressor
 from allmlp.estimators.saved import Saved
 from allmlp.estimators.settings import Training, check_training
@@ -81,7 +81,7 @@ class _KANEstimator(TableEstimator):
         read = [column.name for column in self.encoder_.numbers]
         return {symbols[name]: name if named else symbols[name] for name in read}
 
-    def laws(self, functions: Sequence[SymbolicFunction] = ()) -> tuple[Law, ...]:
+    def laws(self, functions: Sequence[SymbolicFunction] = ()) -> tuple[TableLaw, ...]:
         """Formulas of different lengths, the shortest first; each is better than the ones before.
 
         They are found on up to 2000 of the training's rows, kept for this, and verified on them and
@@ -96,7 +96,7 @@ class _KANEstimator(TableEstimator):
         return self._laws(tuple(functions))[0]
 
     @property
-    def law_(self) -> Law:
+    def law_(self) -> TableLaw:
         """The simplest of `laws()` that held-out rows cannot tell from the best one.
 
         Raises:
@@ -138,13 +138,13 @@ class _KANEstimator(TableEstimator):
 
     def _shown(self, formula: bool) -> tuple[KAN, Tensor, list[str]]:
         """A network, the kept rows as it takes them, and the names of what it reads."""
-        model = self.law_.model if formula else self.model_
+        model = self.law_.law.model if formula else self.model_
         names = list(self.symbols_.values())
         read = range(len(names)) if model.inputs is None else model.inputs.tolist()
         x = self.kept_rows().to(next(model.parameters()))
         return model, x, [names[column] for column in read]
 
-    def _laws(self, functions: tuple[SymbolicFunction, ...]) -> tuple[tuple[Law, ...], float]:
+    def _laws(self, functions: tuple[SymbolicFunction, ...]) -> tuple[tuple[TableLaw, ...], float]:
         check_is_fitted(self)
         known = self.__dict__.get("_found")
         if known is not None and not functions:

@@ -1,13 +1,14 @@
-"""From a trained KAN to laws: prune, refine, name the edges, train again, verify, compare.
+"""From a trained KAN to laws of a table: prune, refine, search, verify, compare.
 
 Paper: Liu et al. 2024, arXiv:2404.19756, §2.5 (the order of these steps).
-DIFF: several prices of complexity give several laws, and held-out data choose among them.
+DIFF: the functions of all edges are searched together (`interpret.kan.search_symbolic`), which
+gives several laws, and held-out data choose among them.
 Axes: n rows, i inputs, o outputs.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,27 +19,26 @@ from torch import Tensor
 
 from allmlp.errors import AllmlpError
 from allmlp.interpret.kan import (
-    AutoSymbolic,
     Formula,
+    Law,
     active_edges,
     add_function,
-    auto_symbolic,
     prune,
+    search_symbolic,
     symbolic_formula,
     tidy,
 )
 from allmlp.interpret.kan.formula import Scaling
-from allmlp.interpret.kan.symbolic import PRICE
 from allmlp.models.kan import KAN
 from allmlp.ops.symbolic import SymbolicFunction
-from allmlp.training import Task, fit
+from allmlp.training import Task, fit, fit_kan
 
-__all__ = ["Law", "Rows", "choose_law", "find_laws", "prune_network"]
+__all__ = ["Rows", "TableLaw", "choose_law", "find_laws", "prune_network"]
 
-# bits for a unit of complexity (`auto_symbolic`): from generous to nearly linear
-PRICES = (PRICE / 4, PRICE, 4 * PRICE, 16 * PRICE)
-# intervals on which functions are told apart: a spline on three or five is close to several
-_GRID = 10
+# on three intervals a sine's top and a parabola are the same spline
+_GRIDS = (5, 10, 20)
+_ROWS_AN_INTERVAL = 15  # what a spline needs (paper, §2.4: errors turn up below it)
+_TRIED = 100  # combinations of functions: of five edges all that a search wants, of fifty a few
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,24 +51,28 @@ class Rows:
 
 
 @dataclass(frozen=True, eq=False)
-class Law:
-    """A network of formulas, what it says in the data's own units, and how well it does.
+class TableLaw:
+    """A law, what it says in the data's own units, and how well it does.
 
     `explained` is 1 - loss / loss of the best constant, on held-out rows if there are any: R² of
     values, and of classes the share of their entropy (McFadden's R²).
     """
 
-    model: KAN
+    law: Law
     formula: Formula
     short: tuple[Any, ...]  # the expressions, shortened as far as `_tolerance` allows
-    functions: tuple[str, ...]  # of the edges, in order
     explained: float
     losses: Float[Tensor, " n"]  # of every row that it was judged by
 
     @property
     def complexity(self) -> int:
-        """Nodes of the expressions' trees."""
-        return self.formula.complexity
+        """The law's: of its functions and their free numbers."""
+        return self.law.complexity
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """Of the edges, in order."""
+        return tuple(name for _, name in self.law.functions)
 
 
 def find_laws(
@@ -82,7 +86,7 @@ def find_laws(
     names: Sequence[str],
     functions: Sequence[SymbolicFunction] = (),
     steps: int = 50,
-) -> tuple[list[Law], float]:
+) -> tuple[list[TableLaw], float]:
     """Laws that a network can be read as, none of which is both longer and worse than another.
 
     Args:
@@ -94,7 +98,7 @@ def find_laws(
         outputs: means and deviations of the targets; None for classes.
         names: of the inputs, in formulas.
         functions: of one's own, tried beside the library's.
-        steps: of LBFGS, each time.
+        steps: of training, on every grid.
 
     Returns:
         The laws, the simplest first, and what the network explained.
@@ -102,35 +106,21 @@ def find_laws(
     Raises:
         AllmlpError: no law was found, and why.
     """
-
-    def train(network: KAN) -> None:
-        fit(
-            network,
-            rows.x,
-            rows.y,
-            weights=rows.weights,
-            loss=task,
-            optimizer="lbfgs",
-            steps=steps,
-        )
-
-    fine = prune_network(model, rows.x)
-    if fine.config.basis == "bspline" and fine.config.grid < _GRID:
-        fine = fine.refine(_GRID)
-    train(fine)
-    fine = prune_network(fine, rows.x)  # what the fit no longer needs
+    judged = rows if held is None else held
+    fine = _refined(model, rows, held, task, steps)
     for function in functions:
         fine = add_function(fine, function)
-    dry = auto_symbolic(fine, rows.x, dry_run=True)
-    judged = rows if held is None else held
-    laws: list[Law] = []
+    y, weights = _goal(fine, rows)
+    found = search_symbolic(fine, rows.x, y, weights=weights, most=_TRIED)
+    laws: list[TableLaw] = []
     refused: list[str] = []
-    for choice in _choices(dry):
-        named = fine.set_symbolic({edge: (name, affine) for edge, name, affine in choice})
-        train(named)
+    for candidate in found.front:
+        law = candidate
+        if not rows.y.is_floating_point():  # it has the network's scores, not yet the best ones
+            law = _trained(law, rows, task, steps)
         try:
             formula = symbolic_formula(
-                named,
+                law.model,
                 rows.x,
                 held_out=None if held is None else held.x,
                 names=names,
@@ -140,20 +130,73 @@ def find_laws(
         except AllmlpError as e:
             refused.append(str(e))
             continue
-        losses = _losses(named, judged)
-        functions_of = tuple(name for _, name, _ in choice)
+        losses = _losses(law.model, judged)
         explained = _explained(losses, judged)
         short = tidy(formula, _raw(rows.x, inputs), tolerance=_tolerance(explained))
-        laws.append(Law(named, formula, short, functions_of, explained, losses))
+        laws.append(TableLaw(law, formula, short, explained, losses))
     if not laws:
-        why = refused[0] if refused else "no function is defined on all that an edge reads"
-        raise AllmlpError(f"the network has no formula: {why}")
+        raise AllmlpError(f"the network has no formula: {refused[0]}")
     # of the network as it was and as it is after pruning: a law has to live up to the better one
     reference = max(_explained(_losses(one, judged), judged) for one in (model, fine))
     return _pareto(laws), reference
 
 
-def choose_law(laws: Sequence[Law]) -> Law:
+def _refined(model: KAN, rows: Rows, held: Rows | None, task: Task, steps: int) -> KAN:
+    """The network trained on finer and finer grids and pruned in between, as long as that helps."""
+    own = model.config.grid
+    finest = len(rows.x) // _ROWS_AN_INTERVAL
+    finer = [g for g in _GRIDS if own < g <= finest and model.config.basis == "bspline"]
+    parts = None if held is None else [t for t in (held.x, held.y, held.weights) if t is not None]
+    best, least = model, math.inf
+    for grid in (own, *finer):
+        found = fit_kan(
+            prune_network(best, rows.x),
+            rows.x,
+            rows.y,
+            weights=rows.weights,
+            loss=task,
+            grids=None if grid == own else (grid,),
+            steps=steps,
+            validation=None if parts is None else tuple(parts),
+        )
+        error = found.stages[-1].validation_error
+        if not (found.error if error is None else error) < least:
+            break
+        best, least = found.model, found.error if error is None else error
+    return prune_network(best, rows.x)
+
+
+def _trained(law: Law, rows: Rows, task: Task, steps: int) -> Law:
+    """The same functions with constants that serve the task itself."""
+    network = law.model.keep()
+    fit(
+        network,
+        rows.x,
+        rows.y,
+        weights=rows.weights,
+        loss=task,
+        optimizer="lbfgs",
+        steps=steps,
+    )
+    return replace(law, model=network)
+
+
+@torch.no_grad()
+def _goal(model: KAN, rows: Rows) -> tuple[Tensor, Tensor | None]:
+    """What formulas are fitted to by least squares, and the rows' weights.
+
+    Of classes the network's scores, weighted by how much of the loss is lost with them: the middle
+    of its second derivative, p (1 - p), as in Newton's way to a logistic regression.
+    """
+    if rows.y.is_floating_point():
+        return rows.y, rows.weights
+    scores = model(rows.x)
+    unsure = 1 - scores.softmax(1).square().sum(1)
+    unsure = unsure + 1e-3 * unsure.mean() + 1e-12
+    return scores, unsure if rows.weights is None else unsure * rows.weights
+
+
+def choose_law(laws: Sequence[TableLaw]) -> TableLaw:
     """The simplest law that the rows cannot tell from the best one.
 
     Its losses may exceed the best law's by one standard error of their mean difference.
@@ -174,20 +217,6 @@ def prune_network(model: KAN, x: Float[Tensor, "n i"]) -> KAN:
     return small if len(layers) == small.config.depth else model
 
 
-Choice = tuple[tuple[tuple[int, int, int], str, tuple[float, float, float, float]], ...]
-
-
-def _choices(dry: AutoSymbolic) -> list[Choice]:
-    """For every price the best function of each edge; each combination of names once."""
-    found: dict[tuple[str, ...], Choice] = {}
-    for price in PRICES:
-        best = [min(ranked, key=lambda c: c.bits_at(price)) for ranked in dry.candidates]
-        found.setdefault(
-            tuple(c.function for c in best), tuple((c.edge, c.function, c.affine) for c in best)
-        )
-    return list(found.values())
-
-
 def _tolerance(explained: float) -> float:
     """What shortening may change, in deviations of the outputs: 0.1 %, or as noise drowns 1 %."""
     return min(1e-2, max(1e-3, 0.3 * math.sqrt(max(0.0, 1 - explained))))
@@ -199,9 +228,9 @@ def _raw(x: Float[Tensor, "n i"], inputs: Scaling) -> np.ndarray:
     return x.double().cpu().numpy() * spreads + centres
 
 
-def _pareto(laws: Sequence[Law]) -> list[Law]:
+def _pareto(laws: Sequence[TableLaw]) -> list[TableLaw]:
     """By complexity, each better than all that are simpler."""
-    kept: list[Law] = []
+    kept: list[TableLaw] = []
     for law in sorted(laws, key=lambda law: (law.complexity, float(law.losses.mean()))):
         if not kept or law.losses.mean() < kept[-1].losses.mean():
             kept.append(law)

@@ -9,7 +9,7 @@ import sympy
 
 from allmlp.errors import AllmlpError
 from allmlp.estimators.kan import KANClassifier, KANRegressor
-from allmlp.estimators.kan_law import Law
+from allmlp.estimators.kan_law import TableLaw
 from allmlp.estimators.table_run import TableRun
 
 __all__ = ["kan_of", "record_laws"]
@@ -53,7 +53,7 @@ def record_laws(run: TableRun) -> dict[str, Any]:
     return record
 
 
-def _record(law: Law) -> dict[str, Any]:
+def _record(law: TableLaw) -> dict[str, Any]:
     return {
         "complexity": law.complexity,
         "explained": law.explained,

@@ -31,6 +31,8 @@ __all__ = ["Law", "SymbolicSearch", "search_symbolic"]
 # shares of the targets' deviation: errors below are rounding, and alike
 _FLOOR = {torch.float64: 1e-9, torch.float32: 1e-5}
 _NEAR = 1e-8  # of a whole number, to be tried as one
+# times the price of complexity, from generous to nearly linear: what the search starts from
+_PRICES = (1.0, 0.25, 4.0, 16.0)
 # trying ends where ten steps gain less than a tenth of a bit over a thousand numbers
 _TRY, _KEEP = (40, 1e-4), (200, 1e-9)  # steps, tolerance
 
@@ -43,7 +45,7 @@ class Law:
 
     model: KAN
     functions: Functions
-    error: float  # root mean square over the targets' deviation
+    error: float  # root mean square, weighted, over the targets' deviation
     complexity: int  # of the functions (pykan's table) and of their free numbers
     bits: float  # to write down functions, numbers and what they leave: the smallest is best
 
@@ -62,9 +64,11 @@ def search_symbolic(
     x: Float[Tensor, "n c"],
     y: Float[Tensor, "n o"],
     *,
+    weights: Float[Tensor, " n"] | None = None,
     functions: Sequence[str] | None = None,
     breadth: int = 5,
     sweeps: int = 3,
+    most: int = 1000,
     price: float = PRICE,
 ) -> SymbolicSearch:
     """Name all numeric edges so that the network as a whole says most with least.
@@ -72,17 +76,19 @@ def search_symbolic(
         bits = n o / 2 log2(mse) + price * complexity + log2(n o) / 2 * numbers
 
     mse is over the targets' variance, with a floor where rounding begins; the complexity of an edge
-    is its function's and how many of its constants are free. The search starts from
-    the best function of every curve (`auto_symbolic`), then lets every edge in turn try its next
-    best ones, and none at all, as long as that pays.
+    is its function's and how many of its constants are free. The search starts from the best
+    function of every curve (`auto_symbolic`), at several prices, then lets every edge in turn try
+    its next best ones, and none at all, as long as that pays.
 
     Args:
         model: trained; it stays as it is. Formulas that it has stay, their constants are fitted.
         x: inputs.
-        y: what the network was trained to give for them.
+        y: what the network was trained to give for them; of classes, the scores it gives.
+        weights: how much each sample counts, relative to their mean.
         functions: names to try; None tries the library and the network's own.
         breadth: functions tried on each edge.
         sweeps: rounds over all edges, at most.
+        most: combinations tried, at most.
         price: bits per unit of complexity.
 
     Raises:
@@ -97,7 +103,7 @@ def search_symbolic(
         >>> found.best.functions, found.best.error < 1e-9
         ((((0, 0, 0), 'exp'),), True)
     """
-    check_integers("search_symbolic", minimum=1, breadth=breadth)
+    check_integers("search_symbolic", minimum=1, breadth=breadth, most=most)
     check_integers("search_symbolic", minimum=0, sweeps=sweeps)
     dry = auto_symbolic(model, x, functions=functions, price=price, dry_run=True)
     if dry.left:
@@ -109,21 +115,24 @@ def search_symbolic(
         raise AllmlpError(
             "every edge of this network is a formula already, or pruned; there is none to name"
         )
-    search = _Search(model, x, y, price)
-    options = [
-        {c.function: c for c in [*ranked[:breadth], _nothing(ranked[0])]}
-        for ranked in dry.candidates
+    search = _Search(model, x, y, weights, price)
+    starts = [
+        [min(own, key=lambda c: c.bits_at(price * p)) for own in dry.candidates] for p in _PRICES
     ]
-    names = [next(iter(own)) for own in options]
-    best = search.law([own[name] for own, name in zip(options, names, strict=True)])
+    options = [
+        {c.function: c for c in [*ranked[:breadth], *begun, _nothing(ranked[0])]}
+        for ranked, *begun in zip(dry.candidates, *starts, strict=True)
+    ]
+    best = min((search.law(start) for start in starts[:most]), key=lambda law: law.bits)
     for _ in range(sweeps):
         before = best
         for place, own in enumerate(options):
             for name in own:
-                tried = [*names[:place], name, *names[place + 1 :]]
-                law = search.law([o[n] for o, n in zip(options, tried, strict=True)])
-                if law.bits < best.bits:
-                    best, names = law, tried
+                names = [function for _, function in best.functions]
+                names[place] = name
+                if len(search.found) < most:
+                    law = search.law([o[n] for o, n in zip(options, names, strict=True)])
+                    best = min(best, law, key=lambda law: law.bits)
         if best is before:
             break
     front = [search.polished(law) for law in _front(search.laws())]
@@ -135,12 +144,14 @@ def search_symbolic(
 class _Search:
     """Combinations of functions, each fitted once."""
 
-    def __init__(self, model: KAN, x: Tensor, y: Tensor, price: float):
+    def __init__(self, model: KAN, x: Tensor, y: Tensor, weights: Tensor | None, price: float):
         example = next(model.parameters())
         self.model, self.price = model, price
         self.x, self.y = x.to(example), y.to(example)
+        given = self.x.new_ones(len(self.x)) if weights is None else weights.to(example)
+        self.weights = (given / given.mean())[:, None]
         self.lean = _without_splines(model)
-        self.size = float((self.y - self.y.mean(0)).square().mean().sqrt()) or 1.0
+        self.size = self._rms(self.y - (self.weights * self.y).mean(0)) or 1.0
         self.floor = _FLOOR.get(example.dtype, 1e-5)
         self.found: dict[Functions, Law] = {}
 
@@ -152,7 +163,7 @@ class _Search:
         if key not in self.found:
             named = self.lean.set_symbolic({c.edge: (c.function, c.affine) for c in chosen})
             _only_formulas(named)
-            _fit(named, self.x, self.y, *_TRY)
+            self._fit(named, *_TRY)
             complexity = sum(c.complexity for c in chosen)
             numbers = sum(c.complexity - self._cost(c.function) for c in chosen)
             self.found[key] = self._judged(named, key, complexity, numbers)
@@ -161,7 +172,7 @@ class _Search:
     def polished(self, law: Law) -> Law:
         """Fitted to the end, its constants as simple as they can be, in the network as it was."""
         lean = law.model
-        _fit(lean, self.x, self.y, *_KEEP)
+        self._fit(lean, *_KEEP)
         edges = [edge for edge, _ in law.functions]
         curves = edge_curves(lean, self.x, edges)
         fixed = {}
@@ -170,7 +181,7 @@ class _Search:
             fixed[edge] = (name, simplest_affine(function, _affine_of(lean, edge), seen, values))
         simple = lean.set_symbolic(fixed)
         _only_formulas(simple)
-        levenberg_marquardt(simple, self.x, self.y, steps=5)
+        self._fit(simple, 5, _KEEP[1])
         if self._error(simple) > max(self._error(lean), self.floor):
             simple = lean  # rounding took more than it gave
         simple = self._whole_numbers(simple)
@@ -204,13 +215,18 @@ class _Search:
     def _misfit(self, error: float) -> float:
         return self.y.numel() * math.log2(math.hypot(error, self.floor))
 
+    def _fit(self, model: KAN, steps: int, tolerance: float) -> None:
+        weights = self.weights[:, 0]
+        levenberg_marquardt(
+            model, self.x, self.y, weights=weights, steps=steps, tolerance=tolerance
+        )
+
     @torch.no_grad()
     def _error(self, model: KAN) -> float:
-        return float((model(self.x) - self.y).square().mean().sqrt()) / self.size
+        return self._rms(model(self.x) - self.y) / self.size
 
-
-def _fit(model: KAN, x: Tensor, y: Tensor, steps: int, tolerance: float) -> None:
-    levenberg_marquardt(model, x, y, steps=steps, tolerance=tolerance)
+    def _rms(self, values: Tensor) -> float:
+        return float((self.weights * values.square()).mean().sqrt())
 
 
 def _nothing(like: Candidate) -> Candidate:
