@@ -104,6 +104,18 @@ def test_everything_else_of_the_network_stays() -> None:
     symbolic_formula(found.best.model, x, held_out=points(50, 3))
 
 
+def test_weights_and_the_number_of_tries() -> None:
+    x = points()
+    y, weights = x[:, :1] ** 2, torch.ones(len(x), dtype=torch.float64)
+    y[::2], weights[::2] = 7.0, 0.0  # rows that do not count
+    torch.manual_seed(0)
+    model = fit_kan(KAN([2, 1], grid=2).double(), x, y, weights=weights, steps=5).model
+    found = search_symbolic(model, x, y, weights=weights, functions=["x", "x^2"], most=5)
+    assert found.best.functions[0] == ((0, 0, 0), "x^2")
+    assert found.best.error < 1e-9
+    assert found.tried <= 5
+
+
 def test_mistakes() -> None:
     x, y = points(), law(points())
     named = KAN([2, 1]).double().set_symbolic({
