@@ -15,6 +15,7 @@ SHORT = {
     "22_kan_law.py": ["--steps", "2"],
     "23_kan_noisy_law.py": ["--epochs", "8"],
     "24_kan_features.py": ["--epochs", "3"],
+    "25_kan_poisson.py": ["--steps", "1"],
     "40_bilinear_digits.py": ["--epochs", "5"],
     "41_bilinear_mixer.py": ["--epochs", "6"],
     "43_explain.py": ["--epochs", "2"],
