@@ -5,8 +5,7 @@ scatter over index tensors. Here a block of inputs stays in the first cache: fin
 evaluate k + 1 polynomials with the inputs side by side, so that the loops vectorise, and store.
 The way back reads the k + 1 of m slopes that a cell touches.
 
-Importing this file needs numba. Machine code is compiled at first use and kept in
-`kernel_folder()`.
+Importing this file needs numba (`ops.machine_code`).
 
 Axes: b samples, i inputs, m functions, c cells, r the k + 1 functions of a cell, p powers of u.
 """
@@ -14,25 +13,13 @@ Axes: b samples, i inputs, m functions, c cells, r the k + 1 functions of a cell
 # numba reads the types from the arguments
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 
-import inspect
-import os
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-import numba
 import numpy as np
 
-__all__ = [
-    "contract",
-    "fill",
-    "kernel_folder",
-    "local_inputs",
-    "local_outputs",
-    "local_weights",
-    "turn",
-]
+from allmlp.ops.machine_code import compiled
+
+__all__ = ["contract", "fill", "local_inputs", "local_outputs", "local_weights", "turn"]
 
 # Inputs at once: u, cell, gain, excess and k + 1 taps in 32 kB, for cubics in float32.
 BLOCK = 512
@@ -41,51 +28,15 @@ BLOCK = 512
 SAMPLES, NEAR = 128, 32
 # Functions of an input that are chosen side by side; among more, k + 1 are placed one by one.
 FEW = 12
-# No assumption about NaN and infinities: both have to come out again.
-# Python's error model would look for a zero in every division, one by one.
-OPTIONS: dict[str, Any] = {
-    "nogil": True,
-    "fastmath": {"contract", "nsz"},
-    "error_model": "numpy",
-}
 
 
-def kernel_folder() -> Path:
-    """Where machine code is kept: `$NUMBA_CACHE_DIR`, else `$ALLMLP_CACHE/kernels`."""
-    cache = os.environ.get("ALLMLP_CACHE") or Path.home() / ".cache" / "allmlp"
-    return Path(os.environ.get("NUMBA_CACHE_DIR") or Path(cache) / "kernels")
-
-
-def _can_keep() -> bool:
-    try:
-        kernel_folder().mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return False
-    return os.access(kernel_folder(), os.W_OK)
-
-
-def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    function = inspect.unwrap(function)  # a run-time type checker's wrapper cannot be compiled
-    # left to itself, numba writes beside this file, into the installation
-    config: Any = numba.core.config
-    before, config.CACHE_DIR = config.CACHE_DIR, str(kernel_folder())
-    try:
-        return numba.njit(cache=KEEP, **{**OPTIONS, **options})(function)
-    finally:
-        config.CACHE_DIR = before
-
-
-# Without a folder that can be written, every process compiles anew.
-KEEP = _can_keep()
-
-
-@_compiled
+@compiled
 def _buffers(x, powers):
     # u, excess beyond the outermost cells, gain, one to spare; then the taps
     return np.empty((4 + len(powers), BLOCK), x.dtype), np.empty(BLOCK, np.int32)
 
 
-@_compiled
+@compiled
 def _taps(x, powers, knots, table, edges, start, first, last, beyond, rows, cell):
     # rows[4 + r, i]: function cell - k + r of input start + i, times gain
     taps, degree = len(powers), len(powers) - 1
@@ -150,7 +101,7 @@ def _taps(x, powers, knots, table, edges, start, first, last, beyond, rows, cell
                     rows[4 + r, i] += excess[i] * slope
 
 
-@_compiled
+@compiled
 def fill(x, powers, knots, table, edges, scale, first, last, beyond, s, out):
     """Values, times s: out (b, m, i) is overwritten.
 
@@ -222,7 +173,7 @@ def fill(x, powers, knots, table, edges, scale, first, last, beyond, s, out):
                         flat[np.uint64(at + r * inputs)] = rows[4 + r, i]
 
 
-@_compiled
+@compiled
 def contract(x, powers, knots, table, edges, scale, first, last, beyond, factors, out):
     """The sum over the functions, values times factors (b, m, i): out (b, i) is overwritten.
 
@@ -269,7 +220,7 @@ def contract(x, powers, knots, table, edges, scale, first, last, beyond, factors
                     piece[i] = total
 
 
-@_compiled
+@compiled
 def turn(source, first, last, target):
     """Copy source (a, m, c) to target (c, m, a), for m from first to last, by squares of a line."""
     a, c = source.shape[0], source.shape[2]
@@ -281,7 +232,7 @@ def turn(source, first, last, target):
                         target[j, m, i] = source[i, m, j]
 
 
-@_compiled
+@compiled
 def _tap_tile(x, powers, knots, table, edges, scale, first, last, beyond, s, here, near, width):
     # taps (b, i, k + 1) of the samples `here` and the inputs `near`; where their weights begin
     taps, inputs = len(powers), near[1] - near[0]
@@ -314,7 +265,7 @@ def _tap_tile(x, powers, knots, table, edges, scale, first, last, beyond, s, her
     return values, places
 
 
-@_compiled
+@compiled
 def local_outputs(x, powers, knots, table, edges, scale, first, last, beyond, s, weight, out):
     """The product without a tile: out (b, o) += sum_ir tap_bir weight_{i, cell - k + r, o}.
 
@@ -341,7 +292,7 @@ def local_outputs(x, powers, knots, table, edges, scale, first, last, beyond, s,
                         total[o] = value
 
 
-@_compiled
+@compiled
 def local_weights(x, powers, knots, table, edges, scale, first, last, beyond, s, y, bounds, out):
     """The gradient of the weights: out (i, m, o) += sum_b tap_bir y_bo.
 
@@ -367,7 +318,7 @@ def local_weights(x, powers, knots, table, edges, scale, first, last, beyond, s,
                             total[row + o] += value * given[o]
 
 
-@partial(_compiled, fastmath={"contract", "nsz", "reassoc"})  # a sum over o, side by side
+@partial(compiled, fastmath={"contract", "nsz", "reassoc"})  # a sum over o, side by side
 def local_inputs(x, powers, knots, table, edges, scale, first, last, beyond, y, weight, out):
     """The gradient of the inputs: out (b, i) = sum_ro tap_bir y_bo weight_{i, cell - k + r, o}.
 

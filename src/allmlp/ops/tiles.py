@@ -17,8 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from allmlp.ops import machine_code
 from allmlp.ops.bspline import uniform_matrix
 from allmlp.ops.expansion import Expansion
+from allmlp.ops.machine_code import array_of, reads
 from allmlp.ops.outside import check_inside
 from allmlp.ops.threads import in_threads
 
@@ -82,24 +84,12 @@ def tiles_of(expansion: Expansion, order: int, x: Tensor, tensors: Sequence[Tens
 
 
 def _fits(x: Tensor) -> bool:
-    # tensors that only stand for numbers, as while a graph is traced, are of a class of their own
-    dtypes = (torch.float32, torch.float64)
-    return (
-        type(x) is Tensor and x.device.type == "cpu" and x.dtype in dtypes and kernels() is not None
-    )
+    return reads(x) and kernels() is not None
 
 
-@cache
 def kernels() -> ModuleType | None:
-    """`ops.spline_kernels`, or None without a numba that works with this Python and NumPy."""
-    try:
-        import numba
-
-        from allmlp.ops import spline_kernels
-    except ImportError:
-        return None
-    config: Any = numba.config
-    return None if config.DISABLE_JIT else spline_kernels
+    """`ops.spline_kernels`, where there is machine code."""
+    return machine_code.kernels("spline_kernels")
 
 
 def kernel(name: str) -> Callable[..., None]:
@@ -173,7 +163,7 @@ class SplineTiles(Tiles):
             check_inside(x, knots[:, k], knots[:, -k - 1])
         cells = knots.shape[1] - 1
         tails = outside == "zero"
-        places = _array(knots)
+        places = array_of(knots)
         if polynomials is None:
             first, last = places[:, 0], places[:, -1]
             places = np.empty((2, len(first)), places.dtype)
@@ -185,7 +175,7 @@ class SplineTiles(Tiles):
             coefficients = _differentiated(polynomials, order)
             if order:
                 coefficients = coefficients * (knots.diff(dim=1) ** -order)[..., None, None]
-            table = _array(coefficients.mT)
+            table = array_of(coefficients.mT)
         self.x, self.tails = x, tails
         self.arguments: list[Any] = [tuple(range(k + 1)), places, table, edges, scale]
         self.arguments += [0, cells - 1] if tails else [k, cells - 1 - k]
@@ -199,8 +189,8 @@ class SplineTiles(Tiles):
         self._call("contract", rows, factors, result[rows])
 
     def _call(self, name: str, rows: slice, source: Tensor | None, target: Tensor) -> None:
-        x, into = _array(self.x[rows]), target.numpy()
-        given = None if source is None else _array(source.to(self.x.dtype))
+        x, into = array_of(self.x[rows]), target.numpy()
+        given = None if source is None else array_of(source.to(self.x.dtype))
 
         def work(piece: slice) -> None:
             operand = x[:0, :0] if given is None else given[piece]
@@ -217,9 +207,9 @@ class SplineTiles(Tiles):
             w: None where it is wanted.
             size: m.
         """
-        x, arguments = _array(self.x), self.arguments
+        x, arguments = array_of(self.x), self.arguments
         samples, inputs = x.shape
-        scaled = x[:0, :0] if s is None else _array(s)
+        scaled = x[:0, :0] if s is None else array_of(s)
         few = max(LEAST // (8 * max(inputs, 1)), 1)
         # with functions before and after those that exist, every cell has k + 1
         missing = len(arguments[0]) - 1 if self.tails else 0
@@ -228,7 +218,7 @@ class SplineTiles(Tiles):
         held = turned[:, missing : missing + size]
         if w is None:
             assert y is not None
-            given, total = _array(y), turned.numpy()
+            given, total = array_of(y), turned.numpy()
 
             def add(piece: slice) -> None:
                 bounds = piece.start, piece.stop
@@ -250,7 +240,7 @@ class SplineTiles(Tiles):
 
             in_threads(multiply, samples, few)
             return outputs
-        slopes, given = torch.empty(samples, inputs, dtype=self.x.dtype), _array(y)
+        slopes, given = torch.empty(samples, inputs, dtype=self.x.dtype), array_of(y)
         onto = slopes.numpy()
 
         def descend(piece: slice) -> None:
@@ -285,7 +275,7 @@ def _of_uniform_knots(k: int, order: int, dtype: torch.dtype) -> tuple[Any, Any]
     edges = torch.stack([taps[:, 1], taps @ torch.arange(k + 1.0, dtype=taps.dtype)])
     edges = edges.masked_fill(edges.abs() < 1e-15, 0.0)
     table = _differentiated(taps, order).mT[None, None]
-    return _array(table.to(dtype)), _array(edges.to(dtype))
+    return array_of(table.to(dtype)), array_of(edges.to(dtype))
 
 
 def _differentiated(polynomials: Tensor, order: int) -> Tensor:
@@ -294,7 +284,3 @@ def _differentiated(polynomials: Tensor, order: int) -> Tensor:
     factors = [float(math.perm(p, order)) for p in range(min(order, degree + 1), degree + 1)]
     kept = polynomials[..., min(order, degree + 1) :] * polynomials.new_tensor(factors)
     return torch.nn.functional.pad(kept, (0, degree + 1 - len(factors)))
-
-
-def _array(tensor: Tensor) -> Any:
-    return tensor.detach().contiguous().numpy()
