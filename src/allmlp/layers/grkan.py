@@ -136,8 +136,7 @@ class Rational(nn.Module):
                 f"{tuple(x.shape)}"
             )
         above, below = at_least_float32(self.numerator), at_least_float32(self.denominator)
-        y = rational_activation(at_least_float32(x), above, below, form=self.denominator_form)
-        return y.to(x.dtype)
+        return rational_activation(x, above, below, form=self.denominator_form)
 
     def extra_repr(self) -> str:
         return (
