@@ -240,3 +240,19 @@ class TestCompilers:
         assert not any("allmlp" in str(node.target) for node in program.graph.nodes)
         for batch in (x, x[:2]):
             torch.testing.assert_close(program.module()(batch), layer(knots)(batch, weight))
+
+
+def test_many_cotangents_at_once() -> None:
+    x = torch.randn(3, 2, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(4, 1, 2, dtype=torch.float64, requires_grad=True)
+
+    def function(x: Tensor, weight: Tensor) -> Tensor:
+        return basis_linear(x, weight, Expansion.of("silu"))
+
+    jacobian = torch.autograd.functional.jacobian
+    for ours, theirs in zip(
+        jacobian(function, (x, weight), vectorize=True),
+        jacobian(function, (x, weight)),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs)

@@ -65,6 +65,8 @@ def test_transforms(form: str) -> None:
     slope = rational_function(x, a, b, form=form, order=1)
     rows = torch.func.vmap(torch.func.jacrev(function))(x)
     torch.testing.assert_close(rows.diagonal(dim1=1, dim2=2), slope)
+    vectorized = torch.autograd.functional.jacobian(function, x, vectorize=True)
+    torch.testing.assert_close(vectorized.flatten(2).flatten(0, 1).diagonal(), slope.flatten())
 
 
 def with_gradients(x: Tensor, a: Tensor, b: Tensor, form: str) -> tuple[Tensor, ...]:

@@ -23,6 +23,7 @@ from allmlp.layers.basis import Basis
 from allmlp.layers.kan_init import KAN_INITS, draw_kan_start
 from allmlp.ops.activation import ACTIVATIONS
 from allmlp.ops.contraction import basis_linear
+from allmlp.ops.edges import Branch, edges_linear
 from allmlp.ops.expansion import Expansion
 
 __all__ = ["KANLinear"]
@@ -119,9 +120,13 @@ class KANLinear(nn.Module):
     def forward(self, x: Float[Tensor, "*b i"]) -> Float[Tensor, "*b o"]:
         self.basis.check(x)
         spline_weight, base_weight = self.folded_weights()
-        z = x if self.norm is None else self.norm(x)
-        y = self.basis.linear(z, spline_weight)
-        if base_weight is not None and self._base is not None:
+        if base_weight is None or self._base is None:
+            y = self.basis.linear(x if self.norm is None else self.norm(x), spline_weight)
+        elif self.norm is None and not self.basis.trainable:
+            spline = Branch(spline_weight, self.basis.expansion, self.basis.tensors())
+            y = edges_linear(x, [spline, Branch(base_weight[:, None], self._base)])
+        else:
+            y = self.basis.linear(x if self.norm is None else self.norm(x), spline_weight)
             y = y + basis_linear(x, base_weight[:, None], self._base)
         return y if self.bias is None else y + self.bias
 

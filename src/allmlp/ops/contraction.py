@@ -43,7 +43,15 @@ from allmlp.ops.expansion import Expansion
 from allmlp.ops.threads import parts_of, team
 from allmlp.ops.tiles import SplineTiles, Tiles, outputs_of, prefers_local, tiles_of
 
-__all__ = ["at_least_float32", "basis_linear", "plain_needed"]
+__all__ = [
+    "at_least_float32",
+    "basis_linear",
+    "gradient",
+    "is_batched",
+    "on_cores",
+    "plain_needed",
+    "schedule",
+]
 
 # Numbers in a tile of the basis, 1 MB of float32: that it is still in a core's second cache when it
 # is multiplied is worth 4 to 8 % of a step.
@@ -123,8 +131,30 @@ def plain_needed() -> bool:
     return compiling and torch._C._functorch.get_dynamic_layer_stack_depth() > 0
 
 
+def gradient(
+    expansion: Expansion, wanted: str, x: Tensor, y: Tensor, w: Tensor, tensors: Sequence[Tensor]
+) -> Tensor:
+    """Of `basis_linear`, with y in the place of its outputs, itself differentiable.
+
+    Args:
+        expansion: the family of functions.
+        wanted: `s` for the gradient of the inputs, `w` for that of the weights.
+        x: inputs (b, i).
+        y: gradient of the outputs (b, o).
+        w: weights (o, m, i).
+        tensors: what the family takes after x.
+    """
+    form = _Form(expansion, int(wanted == "s"), wanted, w.shape[1])
+    return _contract(form, x, (None, y, None if wanted == "w" else w), tensors)
+
+
+def is_batched(cotangent: Tensor) -> bool:
+    """Whether it stands for many (`is_grads_batched`), which nothing written in place can take."""
+    return torch._C._functorch.is_legacy_batchedtensor(cotangent)
+
+
 def _contract(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -> Tensor:
-    if plain_needed():
+    if plain_needed() or any(slot is not None and is_batched(slot) for slot in slots):
         return _plain(form, x, slots, tensors)
     if torch.compiler.is_compiling():
         return _operator(x, *slots, tensors, form.expansion.text, *form[1:])
@@ -141,10 +171,10 @@ def _plain(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -> T
         basis = basis * s.unsqueeze(1)
     if w is None:
         assert y is not None
-        return (y.T @ basis.flatten(1).to(y.dtype)).unflatten(1, shape)
+        return (y.T @ basis.flatten(1).to(y.dtype)).view(y.shape[1], *shape)
     if y is None:
         return basis.flatten(1).to(w.dtype) @ w.flatten(1).T
-    return ((y @ w.flatten(1)).unflatten(1, shape) * basis).sum(1)
+    return ((y @ w.flatten(1)).view(x.shape[0], *shape) * basis).sum(1)
 
 
 def _computed(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -> Tensor:
@@ -164,40 +194,65 @@ def _tiled(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -> T
     dtype = total.dtype
     if w is None:
         total = at_least_float32(total)  # bfloat16 sums stop growing after a few hundred terms
-    outputs = outputs_of(y, w)
-    parts = _parts(form, x, outputs)
-    slices = parts_of(len(x), parts)
-    numbers = max(form.size * x.shape[1], 1)
-    tile = TILE if x.device.type == "cpu" else FAR_TILE
-    most = max(tile // numbers, min(outputs, ENOUGH_ROWS), MIN_ROWS)
-    length = slices[-1].stop - slices[-1].start  # the longest
-    rows = -(-length // max(-(-length // most), 1))  # tiles of about one size
+    slices, rows = schedule(x, form.size, outputs_of(y, w))
     # Each core makes and multiplies tiles of its own, and adds up in memory of its own. All of it
     # from here: a worker's memory goes back to the system at once, and comes page by page.
-    buffers = x.new_empty(parts, rows, form.size, x.shape[1])
+    buffers = x.new_empty(len(slices), rows, form.size, x.shape[1])
     into = [
-        total if w is not None or not part else torch.empty_like(total) for part in range(parts)
+        total if w is not None or not n else torch.empty_like(total) for n in range(len(slices))
     ]
-    inference = torch.is_inference_mode_enabled()
 
-    def work(part: int) -> None:
-        with torch.inference_mode(inference), torch.no_grad():  # modes are a thread's own affair
-            _fill_and_multiply(tiles, slots, slices[part], buffers[part], into[part])
+    def work(part: int, samples: slice) -> None:
+        _fill_and_multiply(tiles, slots, samples, buffers[part], into[part])
 
-    if parts == 1 or not team(work, parts):
-        _fill_and_multiply(tiles, slots, slice(0, len(x)), buffers[0], total)
-    elif w is None:
-        for other in into[1:]:
+    used = on_cores(work, slices)
+    if w is None:
+        for other in into[1:used]:
             total += other
     return total.to(dtype)
 
 
-def _parts(form: _Form, x: Tensor, outputs: int) -> int:
+def schedule(x: Tensor, size: int, outputs: int) -> tuple[list[slice], int]:
+    """Which samples each core takes, and the rows of their tiles, for products with (o, m, i).
+
+    Args:
+        x: inputs (b, i).
+        size: m.
+        outputs: o.
+    """
+    parts = _parts(x, size, outputs)
+    slices = parts_of(x.shape[0], parts)
+    numbers = max(size * x.shape[1], 1)
+    tile = TILE if x.device.type == "cpu" else FAR_TILE
+    most = max(tile // numbers, min(outputs, ENOUGH_ROWS), MIN_ROWS)
+    length = slices[-1].stop - slices[-1].start  # the longest
+    return slices, -(-length // max(-(-length // most), 1))  # tiles of about one size
+
+
+def on_cores(work: Callable[[int, slice], None], slices: Sequence[slice]) -> int:
+    """Call `work(n, slices[n])` for all n, each on a core; or once with n = 0 for all samples.
+
+    Returns:
+        The number of calls.
+    """
+    inference = torch.is_inference_mode_enabled()
+
+    def body(part: int) -> None:
+        with torch.inference_mode(inference), torch.no_grad():  # modes are a thread's own affair
+            work(part, slices[part])
+
+    if len(slices) > 1 and team(body, len(slices)):
+        return len(slices)
+    work(0, slice(0, slices[-1].stop))
+    return 1
+
+
+def _parts(x: Tensor, size: int, outputs: int) -> int:
     # modes, such as torch's counter, see the operations of their own thread alone
     if x.device.type != "cpu" or type(x) is not Tensor or _get_current_dispatch_mode() is not None:
         return 1
-    work = x.numel() * form.size * outputs
-    return max(min(torch.get_num_threads(), work // WORTH, len(x) // MIN_ROWS), 1)
+    work = x.numel() * size * outputs
+    return max(min(torch.get_num_threads(), work // WORTH, x.shape[0] // MIN_ROWS), 1)
 
 
 def _fill_and_multiply(

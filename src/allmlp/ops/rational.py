@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from allmlp.ops.contraction import at_least_float32, plain_needed
+from allmlp.ops.contraction import at_least_float32, is_batched, plain_needed
 from allmlp.ops.machine_code import array_of, kernels, reads
 from allmlp.ops.threads import in_threads
 
@@ -108,7 +108,12 @@ class _Rational(torch.autograd.Function):
         x, numerator, denominator = ctx.saved_tensors
         z, dy = at_least_float32(x), at_least_float32(cotangent)
         again = torch.is_grad_enabled()  # to be differentiated once more
-        fits = not again and dy.dtype == z.dtype and _fits(z, numerator, denominator)
+        fits = (
+            not again
+            and not is_batched(dy)
+            and dy.dtype == z.dtype
+            and _fits(z, numerator, denominator)
+        )
         gradients = _gradients if fits else _formula_gradients
         dx, da, db = gradients(z, numerator, denominator, ctx.form, dy)
         return dx.to(x.dtype), da, db, None
@@ -172,7 +177,7 @@ def _formula_gradients(
     z = x.unflatten(-1, (groups, -1))
     below = _denominator(z, denominator, form, 0)
     # dy/da_p = x^p / Q,  dy/db_q = -y/Q dQ/db_q
-    slope = cotangent.unflatten(-1, (groups, -1)) / below
+    slope = cotangent.reshape(z.shape) / below
     fall = -slope * _polynomial(z, numerator, 0) / below
     if form == "abs_sum":
         base = z
