@@ -5,6 +5,8 @@ from torch.nn import functional as F
 
 from allmlp.errors import AllmlpError
 from allmlp.layers import KANConv1d, KANConv2d, KANConv3d, KANLinear
+from allmlp.ops import basis_convolution
+from allmlp.ops.tiles import SplineTiles, kernels
 
 F64 = torch.float64
 
@@ -69,8 +71,8 @@ def test_start_has_the_spread_of_a_layer_of_equal_fan_in() -> None:
         assert conv(x).std().item() == pytest.approx(1, rel=0.12)
 
 
-def test_holds_the_values_of_the_basis_and_no_more() -> None:
-    conv = KANConv2d(4, 4, 3, base=None)
+def test_holds_its_input_alone() -> None:
+    conv = KANConv2d(4, 4, 3)
     x = torch.randn(2, 4, 8, 8, requires_grad=True)
     kept: dict[int, int] = {}
 
@@ -80,8 +82,74 @@ def test_holds_the_values_of_the_basis_and_no_more() -> None:
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         conv(x)
-    state = conv.spline_weight.nbytes + conv.basis.knots.nbytes
-    assert sum(kept.values()) <= x.nbytes * (1 + conv.basis.size) + state
+    state = sum(t.nbytes for t in conv.state_dict().values())
+    assert sum(kept.values()) <= x.nbytes + state
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("pad", ["input", "basis"])
+def test_tiles_of_images_change_nothing(
+    groups: int, pad: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"stride": 2, "padding": 1, "groups": groups, "bias": True}
+    conv = KANConv2d(4, 6, 3, pad=pad, **options).double()
+    x = torch.randn(5, 4, 6, 7, dtype=F64).transpose(2, 3).requires_grad_()
+    inputs = [x, *conv.parameters()]
+
+    def whole() -> Tensor:  # as torch would do it
+        padded = F.pad(x, (1, 1, 1, 1)) if pad == "input" else x
+        values = conv.basis(padded.movedim(1, -1))  # (b, h, w, m, c)
+        grouped = values.unflatten(-1, (groups, -1)).movedim(-2, -3).flatten(-3).movedim(-1, 1)
+        border = 0 if pad == "input" else 1
+        y = F.conv2d(grouped, conv.spline_weight, conv.bias, 2, border, 1, groups)
+        return y + F.conv2d(F.silu(padded), conv.base_weight, None, 2, border, 1, groups)
+
+    fills = []
+    fill = SplineTiles.fill
+
+    def counted(self: SplineTiles, basis: Tensor, rows: slice, s: Tensor | None) -> None:
+        fills.append(basis.numel())
+        fill(self, basis, rows, s)
+
+    monkeypatch.setattr(SplineTiles, "fill", counted)
+    monkeypatch.setattr(
+        basis_convolution, "TILE", 2 * 32 * (72 if pad == "input" else 42)
+    )  # images
+    ours, expected = conv(x), whole()
+    torch.testing.assert_close(ours, expected, rtol=1e-12, atol=1e-12)
+    pairs = zip(
+        torch.autograd.grad(ours.square().sum(), inputs),
+        torch.autograd.grad(expected.square().sum(), inputs),
+        strict=True,
+    )
+    for mine, its in pairs:
+        torch.testing.assert_close(mine, its, rtol=1e-11, atol=1e-11)
+    if kernels() is not None:
+        assert len(fills) == 2 * 3  # there and back, five images by two
+        assert max(fills) <= basis_convolution.TILE
+
+
+def test_batches_of_one_and_none_and_many_cotangents() -> None:
+    conv = KANConv1d(2, 3, 2).double()
+    x = torch.randn(3, 2, 4, dtype=F64, requires_grad=True)
+    assert conv(x[:0]).shape == (0, 3, 3)
+    torch.testing.assert_close(conv(x)[1:2], conv(x[1:2]))
+    rows = torch.autograd.functional.jacobian(conv, x, vectorize=True)
+    torch.testing.assert_close(rows, torch.autograd.functional.jacobian(conv, x))
+
+
+def test_autocast_gives_its_dtype_and_gradients_of_the_weights() -> None:
+    conv = KANConv2d(4, 6, 3)
+    x = torch.randn(2, 4, 5, 5, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = conv(x)
+    assert y.dtype == torch.bfloat16
+    torch.testing.assert_close(y.float(), conv(x), rtol=0, atol=0.1)
+    y.float().square().sum().backward()
+    low = conv.spline_weight.grad
+    (exact,) = torch.autograd.grad(conv(x).square().sum(), conv.spline_weight)
+    assert low.dtype == torch.float32
+    torch.testing.assert_close(low, exact, rtol=0, atol=0.05 * exact.abs().max().item())
 
 
 def test_mistakes_are_answered() -> None:

@@ -71,7 +71,7 @@ class Basis(nn.Module):
         check_integers(type(self).__name__, minimum=0, order=order)
         self.check(x)
         tensors = [at_least_float32(tensor) for tensor in self.tensors()]
-        values = self.expansion if self._trainable else partial(basis_values, self.expansion)
+        values = self.expansion if self.trainable else partial(basis_values, self.expansion)
         return values(at_least_float32(x), *tensors, order=order).to(x.dtype)
 
     @final
@@ -83,10 +83,11 @@ class Basis(nn.Module):
         A basis with trainable parameters holds all its values for the backward pass.
         """
         self.check(x)
-        return basis_linear(x, weight, self.expansion, self.tensors(), dense=self._trainable)
+        return basis_linear(x, weight, self.expansion, self.tensors(), dense=self.trainable)
 
     @property
-    def _trainable(self) -> bool:
+    def trainable(self) -> bool:
+        """Whether the functions themselves have parameters."""
         return next(self.parameters(), None) is not None
 
     @final

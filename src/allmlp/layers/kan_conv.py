@@ -10,7 +10,7 @@ pads afterwards, so that they contribute 0 (`pad="basis"`). No norm and no activ
 Axes: b batch, c input channels, o output channels, m functions per channel, s spatial axes.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, final
 
 import torch
@@ -22,10 +22,10 @@ from allmlp.layers.bases import make_basis
 from allmlp.layers.basis import Basis
 from allmlp.layers.kan_init import KAN_INITS, draw_kan_start
 from allmlp.ops.activation import ACTIVATIONS
+from allmlp.ops.basis_convolution import basis_convolution
+from allmlp.ops.expansion import Expansion
 
 __all__ = ["KANConv1d", "KANConv2d", "KANConv3d"]
-
-_CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
 class _KANConv(nn.Module):
@@ -76,6 +76,7 @@ class _KANConv(nn.Module):
         self.dilation = self._each("dilation", dilation, 1)
         self.groups = groups
         self.base = base
+        self._base = None if base is None else Expansion.of(base)
         self.pad = pad
         self.init = init
         self.basis = make_basis(basis, in_channels, **options)
@@ -139,23 +140,33 @@ class _KANConv(nn.Module):
         if self.pad == "input":
             x = F.pad(x, [n for size in reversed(padding) for n in (size, size)])
             padding = (0,) * self.axes
-        y = self._convolve(self._expand(x), self.spline_weight, self.bias, padding)
-        if self.base_weight is not None and self.base is not None:
-            y = y + self._convolve(ACTIVATIONS[self.base](x), self.base_weight, None, padding)
-        return y
-
-    def _expand(self, x: Tensor) -> Tensor:
-        # (b, c, *s) -> (b, groups * m * c/groups, *s); channels stay innermost in memory, which is
-        # the layout that convolutions of many channels prefer
-        values = self.basis(x.movedim(1, -1))
-        grouped = values.unflatten(-1, (self.groups, -1)).movedim(-2, -3)
-        return grouped.flatten(-3).movedim(-1, 1)
+        basis = self.basis
+        expansion, tensors, dense = basis.expansion, basis.tensors(), basis.trainable
+        y = self._convolve(x, self.spline_weight, expansion, tensors, padding, dense)
+        if self.base_weight is not None and self._base is not None:
+            y = y + self._convolve(x, self.base_weight, self._base, (), padding)
+        return y if self.bias is None else y + self.bias.view(-1, *(1,) * self.axes)
 
     def _convolve(
-        self, x: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, ...]
+        self,
+        x: Tensor,
+        weight: Tensor,
+        expansion: Expansion,
+        tensors: Sequence[Tensor],
+        padding: tuple[int, ...],
+        dense: bool = False,
     ) -> Tensor:
-        convolve = _CONVOLUTIONS[self.axes]
-        return convolve(x, weight, bias, self.stride, padding, self.dilation, self.groups)
+        return basis_convolution(
+            x,
+            weight,
+            expansion,
+            tensors,
+            stride=self.stride,
+            padding=padding,
+            dilation=self.dilation,
+            groups=self.groups,
+            dense=dense,
+        )
 
     def extra_repr(self) -> str:
         return (
@@ -180,7 +191,9 @@ class KANConv1d(_KANConv):
 class KANConv2d(_KANConv):
     """A convolution with a function instead of a weight at every position of its kernel.
 
-    The values of all basis functions are held for the backward pass, m times the input.
+    Values of basis functions are made for some images at a time, once more on the way back, so that
+    a step keeps its (padded) input alone (`ops.basis_convolution`); all of them with a trainable
+    basis.
 
     Args:
         in_channels: c.
