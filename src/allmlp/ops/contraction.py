@@ -40,6 +40,7 @@ from torch.utils.flop_counter import register_flop_formula
 from allmlp.errors import AllmlpError
 from allmlp.ops.autocast import autocast_dtype
 from allmlp.ops.expansion import Expansion
+from allmlp.ops.fused import fused_product, takes_kernels
 from allmlp.ops.threads import parts_of, team
 from allmlp.ops.tiles import SplineTiles, Tiles, outputs_of, prefers_local, tiles_of
 
@@ -178,8 +179,11 @@ def _plain(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -> T
 
 
 def _computed(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -> Tensor:
-    counted = _get_current_dispatch_mode() is not None
-    if counted and prefers_local(form.expansion, x, slots[1], slots[2], form.size):
+    counted, (_, y, w) = _get_current_dispatch_mode() is not None, slots
+    if counted and (
+        takes_kernels(form.expansion, x, y, w, tensors)
+        or prefers_local(form.expansion, x, y, w, form.size)
+    ):
         # an operator: torch's counter sees what it calls, not what runs in machine code
         return _operator(x, *slots, tensors, form.expansion.text, *form[1:])
     return _tiled(form, x, slots, tensors)
@@ -187,6 +191,9 @@ def _computed(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -
 
 def _tiled(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -> Tensor:
     s, y, w = slots
+    if takes_kernels(form.expansion, x, y, w, tensors):
+        out = _empty(form, x, y, w)
+        return fused_product(form.expansion, form.order, x, s, y, w, tensors[0], out)
     tiles = tiles_of(form.expansion, form.order, x, tensors)
     if isinstance(tiles, SplineTiles) and prefers_local(form.expansion, x, y, w, form.size):
         return tiles.local(s, y, w, form.size)

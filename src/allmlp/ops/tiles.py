@@ -30,6 +30,7 @@ __all__ = [
     "SplineTiles",
     "Tiles",
     "kernels",
+    "of_uniform_knots",
     "outputs_of",
     "prefers_local",
     "tiles_of",
@@ -169,7 +170,7 @@ class SplineTiles(Tiles):
             places = np.empty((2, len(first)), places.dtype)
             places[0], places[1] = first, (last - first) / cells
             scale = places[1] ** -order
-            table, edges = _of_uniform_knots(k, order, x.dtype)
+            table, edges = of_uniform_knots(k, order, x.dtype)
         else:
             scale, edges = np.ones_like(places[:, 0]), places[:0, :0]
             coefficients = _differentiated(polynomials, order)
@@ -269,8 +270,8 @@ def outputs_of(y: Tensor | None, w: Tensor | None) -> int:
 
 
 @cache
-def _of_uniform_knots(k: int, order: int, dtype: torch.dtype) -> tuple[Any, Any]:
-    # polynomials (1, 1, p, r) of every cell, slopes (2, r) at its ends
+def of_uniform_knots(k: int, order: int, dtype: torch.dtype) -> tuple[Any, Any]:
+    """Polynomials (1, 1, p, r) of every cell, differentiated; slopes (2, r) at its ends."""
     taps = torch.tensor(uniform_matrix(k), dtype=torch.float64)
     edges = torch.stack([taps[:, 1], taps @ torch.arange(k + 1.0, dtype=taps.dtype)])
     edges = edges.masked_fill(edges.abs() < 1e-15, 0.0)
