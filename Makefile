@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help train test test-slow test-gpu check docs format clean
+.PHONY: help train test test-slow test-gpu test-triton check docs format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -31,7 +31,7 @@ $(VENV)/stamp-dev: $(VENV)/stamp-run
 train: $(VENV)/stamp-run  ## train a Mixer on handwritten digits (about a minute)
 	$(BIN)/allmlp train
 
-test: check  ## everything that .ci/run runs: lint, types, imports, tests, doctests, README
+test: check test-triton  ## everything that .ci/run runs: lint, types, imports, tests, doctests, README
 	@# one thread each: two workers of two threads on two cores wait for each other
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal \
 		--jaxtyping-packages=allmlp,beartype.beartype
@@ -42,6 +42,12 @@ test-slow: $(VENV)/stamp-dev  ## the longer proofs
 
 test-gpu: $(VENV)/stamp-dev  ## what needs a CUDA device
 	$(BIN)/pytest -q -m gpu
+	$(BIN)/pytest -q tests/ops/test_fused.py
+
+test-triton: $(VENV)/stamp-dev  ## the kernels for cards, in Triton's interpreter
+	@# in a process of its own: Triton reads the variable when it is imported
+	OMP_NUM_THREADS=1 TRITON_INTERPRET=1 $(BIN)/pytest -q \
+		--jaxtyping-packages=allmlp,beartype.beartype tests/ops/test_fused.py
 
 check: $(VENV)/stamp-dev  ## lint, types, import contracts, spelling
 	$(BIN)/ruff format --check .
