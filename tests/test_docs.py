@@ -209,6 +209,7 @@ def test_every_picture_of_the_gallery_names_its_script() -> None:
         assert stem in sources or stem.rpartition("_")[0] in sources, picture
 
 
+@pytest.mark.slow  # README's commands, which are run as well, are these and more
 def test_commands_of_the_first_page_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -217,6 +218,6 @@ def test_commands_of_the_first_page_run(
     commands = [shlex.split(line) for line in lines if line.startswith("allmlp ")]
     assert len(commands) == 3
     for command in commands:
-        main([part if part != "20" else "2" for part in command[1:]])  # epochs
+        main([part if part != "20" else "6" for part in command[1:]])  # epochs
     assert capsys.readouterr().out
     assert (tmp_path / "runs" / "first" / "explain.html").is_file()

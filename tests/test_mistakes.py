@@ -59,7 +59,13 @@ def shuffled(images: Tensor, order: Tensor) -> Tensor:
 
 def test_a_mixer_permutes_its_weights_where_a_convmixer_sees_another_image() -> None:
     images, order = torch.randn(2, 3, 8, 8, dtype=torch.float64), torch.tensor([2, 0, 3, 1])
-    sizes = {"img_size": 8, "patch_size": 4, "width": 8, "depth": 1, "num_classes": 5}
+    sizes: dict[str, Any] = {
+        "img_size": 8,
+        "patch_size": 4,
+        "width": 8,
+        "depth": 1,
+        "num_classes": 5,
+    }
     mixer = allmlp.create_model("mixer_nano", **sizes, init="timm").double().eval()
     before = mixer(images)
     mlp = mixer.blocks[0].token_mlp
@@ -99,7 +105,7 @@ class Operations(TorchDispatchMode):
 
 
 def test_no_attention_in_csmixer() -> None:
-    small = {"width": 8, "depths": (1, 1, 1, 1), "heads": (1, 1, 1, 1)}
+    small: dict[str, Any] = {"width": 8, "depths": (1, 1, 1, 1), "heads": (1, 1, 1, 1)}
     model = allmlp.create_model("csmixer_t", img_size=56, **small).eval()
     with torch.no_grad(), Operations() as ran:
         model(torch.randn(1, 3, 56, 56))

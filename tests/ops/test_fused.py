@@ -47,7 +47,10 @@ def form(basis: Tensor, s: Tensor | None, y: Tensor | None, w: Tensor | None) ->
     return torch.einsum("bmi,bo,omi->bi", basis, y, w)
 
 
-def three(s: Tensor | None, y: Tensor, w: Tensor) -> list[tuple[Tensor | None, ...]]:
+Slots = tuple[Tensor | None, Tensor | None, Tensor | None]  # s, y, w
+
+
+def three(s: Tensor | None, y: Tensor, w: Tensor) -> list[Slots]:
     return [(s, None, w), (s, y, None), (None, y, w)]
 
 

@@ -214,8 +214,8 @@ def _gradients(
                 continue
             for tile, basis in _tiles(samples, rows, buffers[part], w):
                 # an operand that has to be made anew costs its pages
-                matrix = basis.flatten(1) if w.dtype == basis.dtype else None
-                made = torch.mm(dy[tile], flat[position], out=matrix).view(basis.shape)
+                place = basis.flatten(1) if w.dtype == basis.dtype else None
+                made = torch.mm(dy[tile], flat[position], out=place).view(basis.shape)
                 if begun or position:
                     assert spare is not None
                     slopes.contract(spare, tile, made)
@@ -224,10 +224,10 @@ def _gradients(
                     slopes.contract(dx, tile, made)
 
     used = on_cores(work, slices)
-    for (n, _, _, w), found in zip(rest, sums, strict=True):
-        if found:
-            total = found[0]
-            for other in found[1:used]:
+    for (n, _, _, w), of_parts in zip(rest, sums, strict=True):
+        if of_parts:
+            total = of_parts[0]
+            for other in of_parts[1:used]:
                 total += other
             dws[n] = total.to(w.dtype).view(w.shape)
     return dx, dws

@@ -176,8 +176,9 @@ def fused_product(
         if wanted == "y":
             module.outputs_kernel[(rows * columns,)](x, s, w, knots, out, *sizes, **constants)
         elif wanted == "s":
-            grid = (rows * _pieces(i, blocks.inputs),)
-            module.inputs_kernel[grid](x, y, w, knots, out, *sizes, **constants)
+            module.inputs_kernel[(rows * _pieces(i, blocks.inputs),)](
+                x, y, w, knots, out, *sizes, **constants
+            )
         else:
             tiles = columns * _pieces(i, blocks.inputs) * _pieces(m, blocks.functions)
             parts = max(min(ENOUGH // tiles, b // LEAST_SAMPLES), 1)
