@@ -12,7 +12,7 @@ SHORT = {
     "02_your_own_photos.py": ["--epochs", "2"],
     "04_shards.py": ["--epochs", "2"],
     "05_report.py": ["--epochs", "2"],
-    "22_kan_law.py": ["--steps", "2"],
+    "22_kan_law.py": ["--steps", "6"],
     "23_kan_noisy_law.py": ["--epochs", "8"],
     "24_kan_features.py": ["--epochs", "3"],
     "25_kan_poisson.py": ["--steps", "1"],
@@ -20,9 +20,15 @@ SHORT = {
     "41_bilinear_mixer.py": ["--epochs", "6"],
     "43_explain.py": ["--epochs", "2"],
 }
+# each takes longer than all of a room's tests
+LONG = {"22_kan_law.py", "31_width_transfer.py", "60_scaling_law.py"}
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "example",
+    [pytest.param(e, marks=[pytest.mark.slow] if e.name in LONG else []) for e in EXAMPLES],
+    ids=lambda path: path.name,
+)
 def test_example(example: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", str(example), *SHORT.get(example.name, [])]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -151,7 +151,10 @@ def gradient(
 
 def is_batched(cotangent: Tensor) -> bool:
     """Whether it stands for many (`is_grads_batched`), which nothing written in place can take."""
-    return torch._C._functorch.is_legacy_batchedtensor(cotangent)
+    # a compiler knows neither the question nor such tensors
+    return not torch.compiler.is_compiling() and torch._C._functorch.is_legacy_batchedtensor(
+        cotangent
+    )
 
 
 def _contract(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -> Tensor:
