@@ -159,6 +159,28 @@ def test_a_study_survives_its_workers(tmp_path: Path) -> None:
     json.dumps(rows)
 
 
+def test_a_trial_that_another_worker_closed_is_measured_once(tmp_path: Path) -> None:
+    optuna = pytest.importorskip("optuna")
+    board = runpy.run_path(str(CREW))["board"]
+    storage = f"sqlite:///{tmp_path / 'study.db'}"
+    own, other = board(tmp_path, storage), board(tmp_path, storage)
+    own.trials = other.trials = TRIALS[:1]
+    measured: list[str] = []
+
+    def measure(trial: Trial) -> dict[str, Any]:
+        measured.append(trial.key)
+        (running,) = other.study.get_trials(states=[optuna.trial.TrialState.RUNNING])
+        other.study.tell(running.number, state=optuna.trial.TrialState.PRUNED)
+        return {"loss": 1.0}
+
+    turns = [own.take(measure)]
+    while turns[-1] != "finished":
+        turns.append(own.take(measure))
+    assert turns == ["busy", "worked", "finished"]
+    assert measured == [TRIALS[0].key]
+    assert own.rows() == [{"key": TRIALS[0].key, "loss": 1.0}]
+
+
 @pytest.mark.slow
 @pytest.mark.unhooked
 def test_a_study_in_postgresql_survives_its_workers(tmp_path: Path, postgres: Any) -> None:

@@ -93,6 +93,11 @@ class StudyBoard:
             self.study.optimize(lambda trial: self._train(trial, measure), 1, catch=(Exception,))
         except (optuna.exceptions.UpdateFinishedTrialError, *_DATABASE):
             return "busy"  # the trial was taken away meanwhile, or the database was busy
+        except ValueError:
+            # The trial was closed by somebody else meanwhile: its heartbeats were lost, or SQLite
+            # gave it to two workers at once. A row that was measured is kept in `measured`, and
+            # handed in at the next turn. (What `measure` raises does not come here.)
+            return "busy"
         except UnboundLocalError:
             return "busy"  # Optuna 5.0's answer to a database that goes while a trial is closed
         return "worked"
