@@ -14,8 +14,8 @@ processor time (`cpu_seconds` says what each family's whole choice has cost). A 
 in every hidden layer, one to --hidden of them, and is trained by `fit_kan` on GRIDS, 50 steps of
 Levenberg-Marquardt on each. An MLP has MLP_WIDTH nodes in as many hidden layers, tanh or SiLU, and
 takes 300 steps of LBFGS (of at most 20 passes over the points each) on the squared error times
-1e8: torch's LBFGS leaves out curvatures below 1e-10, and without the factor it stops learning where
-the RMSE is about 6e-4.
+1e8: torch's LBFGS keeps no pair with y.s up to 1e-10, and without the factor it stops learning
+where the RMSE is about 6e-4.
 
 Rows (function, family, seed) are written as they come; a second call measures what is missing.
 """
