@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from allmlp.errors import AllmlpError
-from allmlp.ops import contraction
+from allmlp.ops import cores
 from allmlp.ops.bspline import bspline_basis
 from allmlp.ops.contraction import basis_linear
 from allmlp.ops.expansion import Expansion
@@ -24,8 +24,8 @@ SPLINE = Expansion.of("bspline", k=3, outside="linear")
 
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contraction, "TILE", 1)
-    monkeypatch.setattr(contraction, "MIN_ROWS", 3)
+    monkeypatch.setattr(cores, "TILE", 1)
+    monkeypatch.setattr(cores, "MIN_ROWS", 3)
 
 
 def problem(b: int = 7, i: int = 3, o: int = 2, grid: int = 4) -> tuple[Tensor, Tensor, Tensor]:
@@ -52,8 +52,8 @@ def test_tiles_change_nothing_beyond_rounding(monkeypatch: pytest.MonkeyPatch) -
     x, weight, knots = problem(b=100, i=5, o=4)
     results = []
     for rows in (1, 7, 100):
-        monkeypatch.setattr(contraction, "TILE", 1)
-        monkeypatch.setattr(contraction, "MIN_ROWS", rows)
+        monkeypatch.setattr(cores, "TILE", 1)
+        monkeypatch.setattr(cores, "MIN_ROWS", rows)
         y = layer(knots)(x, weight)
         first = torch.autograd.grad(y.square().sum(), (x, weight), create_graph=True)
         second = torch.autograd.grad(first[0].square().sum(), (x, weight))
@@ -82,7 +82,7 @@ def test_no_tensor_of_a_step_is_as_large_as_the_basis() -> None:
     with Largest() as largest:
         layer(knots)(x, weight).sum().backward()
     # a tile or the gradient of x; the basis has eight times as many numbers
-    assert largest.numbers <= max(contraction.TILE, x.numel()) < weight.shape[1] * x.numel()
+    assert largest.numbers <= max(cores.TILE, x.numel()) < weight.shape[1] * x.numel()
 
 
 @pytest.mark.usefixtures("small_tiles")
@@ -140,8 +140,8 @@ def test_inner_batches_may_lie_on_any_axis() -> None:
 
 
 def test_low_precision_sums_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contraction, "MIN_ROWS", 1)
-    monkeypatch.setattr(contraction, "TILE", 1)
+    monkeypatch.setattr(cores, "MIN_ROWS", 1)
+    monkeypatch.setattr(cores, "TILE", 1)
     x = torch.zeros(1000, 1, dtype=torch.bfloat16)
     weight = torch.ones(1, 1, 1, dtype=torch.bfloat16, requires_grad=True)
     basis_linear(x + 1, weight, Expansion.of("identity")).sum().backward()

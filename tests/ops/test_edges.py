@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from allmlp.ops import contraction, edges
+from allmlp.ops import cores, edges
 from allmlp.ops import tiles as tiles_module
 from allmlp.ops.bspline import extend_knots
 from allmlp.ops.contraction import basis_linear
@@ -35,7 +35,7 @@ def one_by_one(x: Tensor, some: list[Branch]) -> Tensor:
 def test_equals_the_branches_one_by_one(
     grid: int, rows: tuple[int, ...], inputs: int, outputs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contraction, "TILE", 1)  # as many tiles as there can be
+    monkeypatch.setattr(cores, "TILE", 1)  # as many tiles as there can be
     some = branches(inputs, outputs, grid)
     x = torch.randn(inputs, *rows, dtype=F64).movedim(0, -1).requires_grad_()
     wanted = [x, *(branch.weight for branch in some)]
@@ -103,7 +103,7 @@ def test_bfloat16_weights() -> None:
 
 
 def test_threads_change_nothing_beyond_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contraction, "WORTH", 1)
+    monkeypatch.setattr(cores, "WORTH", 1)
     some = branches(70, 9, 5, torch.float32)
     x = torch.randn(300, 70, requires_grad=True)
     wanted = [x, *(branch.weight for branch in some)]

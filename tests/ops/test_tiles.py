@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from allmlp.errors import AllmlpError
-from allmlp.ops import contraction
+from allmlp.ops import cores
 from allmlp.ops import tiles as tiles_module
 from allmlp.ops.bspline import cell_polynomials, extend_knots
 from allmlp.ops.contraction import basis_linear
@@ -205,17 +205,17 @@ def test_threads_and_tiles_change_nothing_beyond_rounding(monkeypatch: pytest.Mo
     weight = torch.randn(9, 8, 70, requires_grad=True)
     before = torch.get_num_threads()
     results, teams = [], []
-    monkeypatch.setattr(contraction, "WORTH", 1)
+    monkeypatch.setattr(cores, "WORTH", 1)
 
     def counted(work: Any, parts: Any) -> Any:
         teams.append(parts)
         return team(work, parts)
 
-    monkeypatch.setattr(contraction, "team", counted)
+    monkeypatch.setattr(cores, "team", counted)
     try:
         for threads, rows in ((1, 1000), (2, 1000), (2, 1000), (2, 200), (1, 300)):
             torch.set_num_threads(threads)
-            monkeypatch.setattr(contraction, "TILE", rows * 8 * 70)
+            monkeypatch.setattr(cores, "TILE", rows * 8 * 70)
             y = basis_linear(x, weight, CUBIC, tensors)
             results.append((y, *torch.autograd.grad(y.square().sum(), (x, weight))))
             with torch.inference_mode():
@@ -252,7 +252,7 @@ print(kernels() is not None, KANLinear(2, 2)(torch.zeros(3, 2)).shape[0])
 def test_machine_code_is_kept_in_the_cache_alone(
     variables: dict[str, str], works: bool, tmp_path: Path
 ) -> None:
-    package = Path(contraction.__file__).parents[1]
+    package = Path(cores.__file__).parents[1]
     before = set(package.rglob("*.nb*"))
     environment = {**os.environ, **{k: v.format(tmp_path) for k, v in variables.items()}}
     output = subprocess.run(

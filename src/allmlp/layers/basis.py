@@ -13,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError, check_integers
-from allmlp.ops.contraction import at_least_float32, basis_linear
+from allmlp.ops.autocast import at_least_float32
+from allmlp.ops.contraction import basis_linear
 from allmlp.ops.expansion import Expansion
 from allmlp.ops.values import basis_values
 

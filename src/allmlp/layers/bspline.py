@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError, check_choice, check_integers
 from allmlp.layers.basis import Basis, check_range
+from allmlp.ops.autocast import at_least_float32
 from allmlp.ops.bspline import cell_polynomials, extend_knots, is_uniform
-from allmlp.ops.contraction import at_least_float32
 from allmlp.ops.expansion import Expansion
 from allmlp.ops.outside import OUTSIDE
 from allmlp.ops.quadrature import gauss_legendre

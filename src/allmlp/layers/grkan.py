@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError, check_choice, check_integers
-from allmlp.ops.contraction import at_least_float32
+from allmlp.ops.autocast import at_least_float32
 from allmlp.ops.rational import DENOMINATORS, rational_activation, rational_function
 
 __all__ = ["GRKAN", "RATIONAL_STARTS", "Rational"]

@@ -19,7 +19,7 @@ from torch import Tensor
 from allmlp.errors import AllmlpError
 from allmlp.layers.kan import KANLinear
 from allmlp.layers.kan_symbolic import SymbolicEdges
-from allmlp.ops.contraction import at_least_float32
+from allmlp.ops.autocast import at_least_float32
 
 __all__ = ["LayerMoments", "Moments", "layer_moments", "safe_sqrt"]
 

@@ -1,9 +1,9 @@
-"""The dtype that autocast asks for, for operations that it does not know."""
+"""The dtypes that an operation computes in, where autocast does not know it."""
 
 import torch
 from torch import Tensor
 
-__all__ = ["autocast_dtype"]
+__all__ = ["at_least_float32", "autocast_dtype"]
 
 
 def autocast_dtype(x: Tensor) -> torch.dtype | None:
@@ -22,3 +22,8 @@ def autocast_dtype(x: Tensor) -> torch.dtype | None:
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         return torch.get_autocast_dtype(device)
     return None
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """The same numbers in float32, if their dtype has less."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

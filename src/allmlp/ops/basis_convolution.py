@@ -19,10 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from allmlp.ops.autocast import autocast_dtype
-from allmlp.ops.contraction import at_least_float32, is_batched, plain_needed
+from allmlp.ops.autocast import at_least_float32, autocast_dtype
 from allmlp.ops.expansion import Expansion
 from allmlp.ops.tiles import tiles_of
+from allmlp.ops.transforms import is_batched, plain_needed
 from allmlp.ops.values import basis_values
 
 __all__ = ["basis_convolution"]

@@ -33,39 +33,19 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd import forward_ad
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 from torch.utils.flop_counter import register_flop_formula
 
 from allmlp.errors import AllmlpError
-from allmlp.ops.autocast import autocast_dtype
+from allmlp.ops.autocast import at_least_float32, autocast_dtype
+from allmlp.ops.cores import on_cores, schedule
 from allmlp.ops.expansion import Expansion
 from allmlp.ops.fused import fused_product, takes_kernels
-from allmlp.ops.threads import parts_of, team
 from allmlp.ops.tiles import SplineTiles, Tiles, outputs_of, prefers_local, tiles_of
+from allmlp.ops.transforms import is_batched, plain_needed
 
-__all__ = [
-    "at_least_float32",
-    "basis_linear",
-    "gradient",
-    "is_batched",
-    "on_cores",
-    "plain_needed",
-    "schedule",
-]
+__all__ = ["basis_linear", "gradient"]
 
-# Numbers in a tile of the basis, 1 MB of float32: that it is still in a core's second cache when it
-# is multiplied is worth 4 to 8 % of a step.
-TILE = 2**18
-# On other devices, where every tile costs launches.
-FAR_TILE = 2**22
-# Below this many rows a product runs at a fraction of its speed.
-MIN_ROWS = 32
-# Every tile passes over the gradient of the weights once: with this many rows it hides behind the
-# product. A tile of as many rows as there are outputs is no larger than the weights.
-ENOUGH_ROWS = 256
-# Multiply-adds that are worth a core: 0.2 ms, where calling one takes 0.05.
-WORTH = 2**23
 SLOTS = ("s", "y", "w")
 
 Slots = Sequence[Tensor | None]  # s, y, w; the one that is wanted is None, and s where it is 1
@@ -119,19 +99,6 @@ def basis_linear(
     return contract(form, flat, (None, None, weight), tensors).view(*x.shape[:-1], weight.shape[0])
 
 
-def at_least_float32(x: Tensor) -> Tensor:
-    """The same numbers in float32, if their dtype has less."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-
-
-def plain_needed() -> bool:
-    """Whether torch can only differentiate plain operations here (see the head of this file)."""
-    if torch.compiler.is_exporting() or forward_ad._current_level >= 0:
-        return True
-    compiling = torch.compiler.is_compiling()
-    return compiling and torch._C._functorch.get_dynamic_layer_stack_depth() > 0
-
-
 def gradient(
     expansion: Expansion, wanted: str, x: Tensor, y: Tensor, w: Tensor, tensors: Sequence[Tensor]
 ) -> Tensor:
@@ -147,14 +114,6 @@ def gradient(
     """
     form = _Form(expansion, int(wanted == "s"), wanted, w.shape[1])
     return _contract(form, x, (None, y, None if wanted == "w" else w), tensors)
-
-
-def is_batched(cotangent: Tensor) -> bool:
-    """Whether it stands for many (`is_grads_batched`), which nothing written in place can take."""
-    # a compiler knows neither the question nor such tensors
-    return not torch.compiler.is_compiling() and torch._C._functorch.is_legacy_batchedtensor(
-        cotangent
-    )
 
 
 def _contract(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -> Tensor:
@@ -220,49 +179,6 @@ def _tiled(form: _Form, x: Tensor, slots: Slots, tensors: Sequence[Tensor]) -> T
         for other in into[1:used]:
             total += other
     return total.to(dtype)
-
-
-def schedule(x: Tensor, size: int, outputs: int) -> tuple[list[slice], int]:
-    """Which samples each core takes, and the rows of their tiles, for products with (o, m, i).
-
-    Args:
-        x: inputs (b, i).
-        size: m.
-        outputs: o.
-    """
-    parts = _parts(x, size, outputs)
-    slices = parts_of(x.shape[0], parts)
-    numbers = max(size * x.shape[1], 1)
-    tile = TILE if x.device.type == "cpu" else FAR_TILE
-    most = max(tile // numbers, min(outputs, ENOUGH_ROWS), MIN_ROWS)
-    length = slices[-1].stop - slices[-1].start  # the longest
-    return slices, -(-length // max(-(-length // most), 1))  # tiles of about one size
-
-
-def on_cores(work: Callable[[int, slice], None], slices: Sequence[slice]) -> int:
-    """Call `work(n, slices[n])` for all n, each on a core; or once with n = 0 for all samples.
-
-    Returns:
-        The number of calls.
-    """
-    inference = torch.is_inference_mode_enabled()
-
-    def body(part: int) -> None:
-        with torch.inference_mode(inference), torch.no_grad():  # modes are a thread's own affair
-            work(part, slices[part])
-
-    if len(slices) > 1 and team(body, len(slices)):
-        return len(slices)
-    work(0, slice(0, slices[-1].stop))
-    return 1
-
-
-def _parts(x: Tensor, size: int, outputs: int) -> int:
-    # modes, such as torch's counter, see the operations of their own thread alone
-    if x.device.type != "cpu" or type(x) is not Tensor or _get_current_dispatch_mode() is not None:
-        return 1
-    work = x.numel() * size * outputs
-    return max(min(torch.get_num_threads(), work // WORTH, x.shape[0] // MIN_ROWS), 1)
 
 
 def _fill_and_multiply(

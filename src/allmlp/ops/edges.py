@@ -15,19 +15,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from allmlp.ops.autocast import autocast_dtype
-from allmlp.ops.contraction import (
-    at_least_float32,
-    basis_linear,
-    gradient,
-    is_batched,
-    on_cores,
-    plain_needed,
-    schedule,
-)
+from allmlp.ops.autocast import at_least_float32, autocast_dtype
+from allmlp.ops.contraction import basis_linear, gradient
+from allmlp.ops.cores import on_cores, schedule
 from allmlp.ops.expansion import Expansion
 from allmlp.ops.fused import takes_kernels
 from allmlp.ops.tiles import SplineTiles, Tiles, prefers_local, tiles_of
+from allmlp.ops.transforms import is_batched, plain_needed
 
 __all__ = ["Branch", "edges_linear"]
 

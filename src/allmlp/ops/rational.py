@@ -18,9 +18,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from allmlp.ops.contraction import at_least_float32, is_batched, plain_needed
+from allmlp.ops.autocast import at_least_float32
 from allmlp.ops.machine_code import array_of, kernels, reads
 from allmlp.ops.threads import in_threads
+from allmlp.ops.transforms import is_batched, plain_needed
 
 __all__ = ["DENOMINATORS", "rational_activation", "rational_function"]
 

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from allmlp.errors import AllmlpError, check_choice, check_integers
-from allmlp.ops.contraction import plain_needed
+from allmlp.ops.transforms import plain_needed
 
 __all__ = [
     "SHIFT_PATTERNS",

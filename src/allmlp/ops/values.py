@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from allmlp.ops.contraction import plain_needed
 from allmlp.ops.expansion import Expansion
+from allmlp.ops.transforms import plain_needed
 
 __all__ = ["basis_values"]
 
