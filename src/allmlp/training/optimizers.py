@@ -37,7 +37,7 @@ OPTIMIZERS: dict[str, _Known] = {
     # with strong Wolfe line search, up to 20 iterations a step (Nocedal & Wright 2006, §7.2, §3.5);
     # it ends when nothing moves any more, and not at a size that suits float32 alone
     "lbfgs": _Known(
-        "torch.optim.LBFGS",
+        "allmlp.training.scaled_lbfgs.ScaledLBFGS",
         {
             "history_size": 10,
             "line_search_fn": "strong_wolfe",
