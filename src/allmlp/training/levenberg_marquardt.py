@@ -46,8 +46,8 @@ def levenberg_marquardt(
         minimise |J step + r|^2 + damping |D step|^2,   D: the largest |J_p| so far
 
     Every step solves a system of all p trained parameters: where p is at most about a thousand it
-    reaches in tens of steps what LBFGS does not in thousands, beyond, LBFGS is cheaper. Only steps
-    that lower the error are taken, so no number that is not finite ever gets in.
+    reaches in tens of steps what LBFGS takes thousands of passes for; beyond, LBFGS is cheaper.
+    Only steps that lower the error are taken, so no number that is not finite ever gets in.
 
     Args:
         model: its edges and biases are trained; what is frozen stays.
