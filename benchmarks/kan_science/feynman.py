@@ -20,7 +20,6 @@ Rows (function, family, seed) are written as they come; a second call measures w
 
 import argparse
 import itertools
-import json
 import math
 import statistics
 import time
@@ -35,8 +34,7 @@ import torch
 from torch import Tensor, nn
 
 from allmlp import KAN, fit
-from allmlp.bench import describe_machine
-from allmlp.files import write_text
+from allmlp.bench import Record
 from allmlp.training import fit_kan
 
 RESULT = Path(__file__).parents[1] / "results" / "kan_feynman.json"
@@ -236,27 +234,15 @@ def main() -> None:
     settings = {
         "points": POINTS,
         "hidden": args.hidden,
-        "kan": {"width": WIDTH, "grids": list(GRIDS), "steps": STEPS},
+        "kan": {"width": WIDTH, "grids": GRIDS, "steps": STEPS},
         "mlp": {"width": MLP_WIDTH, "steps": MLP_STEPS, "activations": ["tanh", "silu"]},
     }
-    record: dict[str, Any] = {"machine": describe_machine(), "settings": settings, "rows": []}
-    if args.result.exists():
-        record = json.loads(args.result.read_text(encoding="utf-8"))
-        if record["settings"] != settings:
-            parser.error(f"{args.result} was measured with {record['settings']}")
-    done = {(row["function"], row["family"], row["seed"]) for row in record["rows"]}
+    record = Record(args.result, ("seed", "function", "family"), settings, summarise)
     # seed by seed, so that a record cut short has rows of every function
     wanted = itertools.product(range(args.seeds), args.functions, args.families)
-    for seed, name, family in wanted:
-        if (name, family, seed) in done:
-            continue
-        row = measure(name, family, seed, args.hidden)
-        record["rows"].append(row)
-        record["table"] = summarise(record["rows"])
-        write_text(args.result, json.dumps(record, indent=1) + "\n")
-        print(json.dumps(row), flush=True)
-    for line in record.get("table", []):
-        print(line)
+    for seed, name, family in record.missing(wanted):
+        record.add(measure(name, family, seed, args.hidden))
+    record.print_table()
 
 
 if __name__ == "__main__":

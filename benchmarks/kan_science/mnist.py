@@ -16,7 +16,7 @@ is missing.
 """
 
 import argparse
-import json
+import itertools
 import statistics
 import time
 from pathlib import Path
@@ -26,9 +26,8 @@ import torch
 from torch import Tensor, nn
 
 from allmlp import KAN, fit
-from allmlp.bench import describe_machine, take_turns
+from allmlp.bench import Record, take_turns
 from allmlp.data import Preprocess, load_source
-from allmlp.files import write_text
 from allmlp.runs.config import DataConfig
 from allmlp.runs.images import prepare_images
 
@@ -168,28 +167,15 @@ def main() -> None:
     parser.add_argument("--result", type=Path, default=RESULT)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    settings = {"epochs": args.epochs, "images": args.images, "rates": list(RATES)}
-    record: dict[str, Any] = {"machine": describe_machine(), "settings": settings, "rows": []}
-    if args.result.exists():
-        record = json.loads(args.result.read_text(encoding="utf-8"))
-        if record["settings"] != settings:
-            parser.error(f"{args.result} was measured with {record['settings']}")
-    done = {(row["model"], row["seed"]) for row in record["rows"]}
+    settings = {"epochs": args.epochs, "images": args.images, "rates": RATES}
+    record = Record(args.result, ("seed", "model"), settings, summarise)
     data = decode(args.source)
     if args.images is not None:
         x, y = data["train"]
         data["train"] = x[: args.images], y[: args.images]
-    for seed in range(args.seeds):
-        for name in args.models:
-            if (name, seed) in done:
-                continue
-            row = measure(name, seed, args.epochs, data)
-            record["rows"].append(row)
-            record["table"] = summarise(record["rows"])
-            write_text(args.result, json.dumps(record, indent=1) + "\n")
-            print(json.dumps(row), flush=True)
-    for line in record.get("table", []):
-        print(line)
+    for seed, name in record.missing(itertools.product(range(args.seeds), args.models)):
+        record.add(measure(name, seed, args.epochs, data))
+    record.print_table()
 
 
 if __name__ == "__main__":

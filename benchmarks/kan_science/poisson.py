@@ -33,8 +33,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, hessian, vmap
 
 from allmlp import KAN, fit
-from allmlp.bench import describe_machine
-from allmlp.files import write_text
+from allmlp.bench import Record
 
 RESULT = Path(__file__).parents[1] / "results" / "kan_poisson.json"
 INSIDE, BOUNDARY, COARSE = 10_000, 800, 1_000
@@ -194,22 +193,10 @@ def main() -> None:
     parser.add_argument("--result", type=Path, default=RESULT)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    record: dict[str, Any] = {
-        "machine": describe_machine(),
-        "settings": {"grids": GRIDS, "steps": STEPS, "coarse": COARSE, "inside": INSIDE},
-        "rows": [],
-    }
-    if args.result.exists():
-        record = json.loads(args.result.read_text(encoding="utf-8"))
-    done = {(row["model"], row["seed"]) for row in record["rows"]}
-    for seed in range(args.seeds):
-        for name in args.models:
-            if (name, seed) in done:
-                continue
-            row = measure(name, seed)
-            record["rows"].append(row)
-            write_text(args.result, json.dumps(record, indent=1) + "\n")
-            print(json.dumps(row), flush=True)
+    settings = {"grids": GRIDS, "steps": STEPS, "coarse": COARSE, "inside": INSIDE}
+    record = Record(args.result, ("seed", "model"), settings)
+    for seed, name in record.missing(itertools.product(range(args.seeds), args.models)):
+        record.add(measure(name, seed))
 
 
 if __name__ == "__main__":

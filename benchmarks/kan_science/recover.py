@@ -18,7 +18,6 @@ second call measures what is missing.
 
 import argparse
 import itertools
-import json
 import math
 import statistics
 import time
@@ -30,9 +29,8 @@ import torch
 from torch import Tensor
 
 from allmlp import KAN, fit
-from allmlp.bench import describe_machine
+from allmlp.bench import Record
 from allmlp.errors import AllmlpError
-from allmlp.files import write_text
 from allmlp.interpret.kan import prune, search_symbolic, symbolic_formula
 from allmlp.training import KANPenalty, fit_kan
 
@@ -131,27 +129,13 @@ def main() -> None:
     parser.add_argument("--noise", type=float, nargs="+", default=[0.0, 0.01])
     parser.add_argument("--result", type=Path, default=RESULT)
     args = parser.parse_args()
-    record: dict[str, Any] = {
-        "machine": describe_machine(),
-        "steps": STEPS,
-        "grids": GRIDS,
-        "rows": [],
-    }
-    if args.result.exists():
-        record = json.loads(args.result.read_text(encoding="utf-8"))
-    done = {(row["formula"], row["noise"], row["seed"]) for row in record["rows"]}
+    settings = {"steps": STEPS, "grids": GRIDS}
+    record = Record(args.result, ("seed", "noise", "formula"), settings, summarise)
     # seed by seed, so that a record cut short has rows of every kind
     wanted = itertools.product(range(args.seeds), args.noise, args.formulas)
-    for seed, noise, name in wanted:
-        if (name, noise, seed) in done:
-            continue
-        row = measure(name, noise, seed)
-        record["rows"].append(row)
-        record["table"] = summarise(record["rows"])
-        write_text(args.result, json.dumps(record, indent=1) + "\n")
-        print(json.dumps(row), flush=True)
-    for line in record.get("table", []):
-        print(line)
+    for seed, noise, name in record.missing(wanted):
+        record.add(measure(name, noise, seed))
+    record.print_table()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ many intervals: what a perfect optimiser reaches, but for errors of parts that c
 """
 
 import argparse
-import json
+import itertools
 import math
 import statistics
 import time
@@ -27,8 +27,7 @@ import torch
 from torch import Tensor
 
 from allmlp import KAN
-from allmlp.bench import describe_machine
-from allmlp.files import write_text
+from allmlp.bench import Record
 from allmlp.training import fit_kan
 
 RESULT = Path(__file__).parents[1] / "results" / "kan_staircase.json"
@@ -114,23 +113,11 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=list(FLOORS), choices=list(FLOORS))
     parser.add_argument("--result", type=Path, default=RESULT)
     args = parser.parse_args()
-    record: dict[str, Any] = {"machine": describe_machine(), "samples": SAMPLES, "rows": []}
-    if args.result.exists():
-        record = json.loads(args.result.read_text(encoding="utf-8"))
-    done = {(row["task"], row["seed"]) for row in record["rows"]}
-    for seed in range(args.seeds):
-        for task in args.tasks:
-            if (task, seed) in done:
-                continue
-            row = measure(task, seed)
-            record["rows"].append(row)
-            record["table"] = summarise(record["rows"])
-            write_text(args.result, json.dumps(record, indent=1) + "\n")
-            print(
-                task, seed, [s["over_floor"] for s in row["stages"]], row["cpu_seconds"], flush=True
-            )
-    for line in record.get("table", []):
-        print(line)
+    settings = {"samples": SAMPLES, "starts": STARTS}
+    record = Record(args.result, ("seed", "task"), settings, summarise)
+    for seed, task in record.missing(itertools.product(range(args.seeds), args.tasks)):
+        record.add(measure(task, seed))
+    record.print_table()
 
 
 if __name__ == "__main__":

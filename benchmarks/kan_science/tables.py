@@ -20,7 +20,7 @@ Rows (table, model, seed) are written as they come; a second call measures what 
 """
 
 import argparse
-import json
+import itertools
 import math
 import os
 import statistics
@@ -33,9 +33,8 @@ import torch
 from torch import nn
 
 from allmlp import KAN, fit
-from allmlp.bench import describe_machine
+from allmlp.bench import Record
 from allmlp.data import read_table
-from allmlp.files import write_text
 
 RESULT = Path(__file__).parents[1] / "results" / "kan_tables.json"
 SHARED = (
@@ -202,24 +201,11 @@ def main() -> None:
     parser.add_argument("--result", type=Path, default=RESULT)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    record: dict[str, Any] = {"machine": describe_machine(), "epochs": args.epochs, "rows": []}
-    if args.result.exists():
-        record = json.loads(args.result.read_text(encoding="utf-8"))
-        if record["epochs"] != args.epochs:
-            parser.error(f"{args.result} was measured with --epochs {record['epochs']}")
-    done = {(row["table"], row["model"], row["seed"]) for row in record["rows"]}
-    for table in args.tables:
-        for seed in range(args.seeds):
-            for name in MODELS:
-                if (table, name, seed) in done:
-                    continue
-                row = measure(table, name, seed, args.epochs)
-                record["rows"].append(row)
-                record["table"] = summarise(record["rows"])
-                write_text(args.result, json.dumps(record, indent=1) + "\n")
-                print(json.dumps(row), flush=True)
-    for line in record.get("table", []):
-        print(line)
+    record = Record(args.result, ("table", "seed", "model"), {"epochs": args.epochs}, summarise)
+    wanted = itertools.product(args.tables, range(args.seeds), MODELS)
+    for table, seed, name in record.missing(wanted):
+        record.add(measure(table, name, seed, args.epochs))
+    record.print_table()
 
 
 if __name__ == "__main__":
