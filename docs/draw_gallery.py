@@ -2,11 +2,12 @@
 
 python docs/draw_gallery.py [NAME ...]
 
-`accuracy`, `speed` and `tables` are drawn from records, in seconds; `law`, `token_maps` and
-`report` train something small first, a minute of one core each. `report` needs Chromium.
+`accuracy`, `speed` and `tables` are drawn from records, in seconds; `law`, `token_maps`, `front`
+and `report` train something small first, a minute of one core each. `report` needs Chromium.
 """
 
 import argparse
+import io
 import json
 import math
 import runpy
@@ -16,8 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 
 import allmlp
 from allmlp.interpret import draw_images, token_maps
@@ -152,11 +155,37 @@ def digits(folder: str, **settings: object) -> Run:
     return allmlp.train(data="digits", run=f"{folder}/run", progress=False, **settings)
 
 
-def maps() -> Figure:
+def maps(count: int = 20, columns: int = 10) -> Figure:
     """What hidden units of a trained Mixer's first token MLP read."""
     with tempfile.TemporaryDirectory() as folder:
         run = digits(folder, epochs=20)
-        return draw_images(token_maps(run.model)["blocks.0.token_mlp"].reads[:20], columns=10)
+        reads = token_maps(run.model)["blocks.0.token_mlp"].reads[:count]
+        return draw_images(reads, columns=columns)
+
+
+def front() -> Figure:
+    """For the front page: what a Mixer mixes, a law that a KAN has found, an MLP's regions."""
+    spiral = imread(ROOT / "docs" / "theory" / "pictures" / "history.png")
+    top, left = int(0.09 * spiral.shape[0]), int(0.668 * spiral.shape[1])
+    panels = [
+        ("what a Mixer's tokens are mixed by", pixels(maps(16, 4))),
+        ("exp(sin(πx) + y²), read off a KAN", pixels(law())),
+        ("every linear region of an MLP", spiral[top:, left:]),
+    ]
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    for axes, (title, image) in zip(figure.subplots(1, 3), panels, strict=True):
+        axes.imshow(image)
+        axes.set_title(title, fontsize=10)
+        axes.axis("off")
+    return figure
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """What a figure looks like."""
+    with io.BytesIO() as file:
+        figure.savefig(file, format="png", bbox_inches="tight", dpi=200)
+        file.seek(0)
+        return imread(file)
 
 
 def report(path: Path) -> None:
@@ -180,6 +209,7 @@ FIGURES: dict[str, tuple[Callable[[], Figure], str]] = {
     "tables": (tables, "svg"),
     "law": (law, "svg"),
     "token_maps": (maps, "png"),
+    "front": (front, "png"),
 }
 
 
