@@ -66,7 +66,7 @@ PRESETS: dict[str, Preset] = {
     # --source: the folder of CIFAR's files, a .zip of class folders, or an .npz
     "cifar10": Preset(
         families=("mlp", "scaling_mlp", "mixer", "kan"),
-        widths=(8, 16, 32, 64, 128),
+        widths=(8, 16, 32, 64),
         depths=(2, 4),
         samples=(1000, 3000, 10_000, 30_000),
         seeds=3,
