@@ -28,7 +28,7 @@ $(VENV)/stamp-dev: $(VENV)/stamp-run
 		echo "no Chromium and no way to install it: tests of pages in a browser will be skipped"
 	@touch $@
 
-train: $(VENV)/stamp-run  ## train a Mixer on handwritten digits (about a minute)
+train: $(VENV)/stamp-run  ## train a Mixer on handwritten digits (one to two minutes)
 	$(BIN)/allmlp train
 
 test: check test-triton  ## everything that .ci/run runs: lint, types, imports, tests, doctests, README

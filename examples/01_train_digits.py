@@ -1,6 +1,6 @@
 """Train a Mixer on handwritten digits, look at its mistakes, load it again.
 
-python examples/01_train_digits.py            # about a minute
+python examples/01_train_digits.py            # one to two minutes
 python examples/01_train_digits.py --epochs 5
 """
 

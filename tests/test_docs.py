@@ -190,6 +190,63 @@ def test_small_images_beside_each_other_are_those_of_the_records() -> None:
             assert any(line in row and mean in row for row in text.splitlines()), (line, mean)
 
 
+def rows_of(page: str, cells: int) -> list[list[str]]:
+    """The cells of every row of the page's tables that have so many."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip(" *") for cell in row] for row in rows if len(row) == cells]
+
+
+def test_regularisers_of_an_mlp_are_those_of_the_record() -> None:
+    found = {}
+    for name, row in json.loads((RECORDS / "mlp_mnist.json").read_text("utf-8"))["rows"].items():
+        runs = row["runs"]
+        tests = [100 * run["test"] for run in runs]
+        spread = f" ({min(tests):.2f} to {max(tests):.2f})" if len(runs) > 1 else ""
+        train = 100 * sum(run["train"] for run in runs) / len(runs)
+        score = f"{100 * row['test_mean']:.2f}{spread}"
+        found[name] = [score, str(len(runs)), f"{train:.2f}", f"{runs[0]['parameters']:,}"]
+    shown = {row[0]: row[1:] for row in rows_of("models/mlp.md", 5)}
+    for name, cells in found.items():
+        assert shown[name.replace("residual,", "residual blocks,")] == cells, name
+
+
+def test_speed_of_augmentation_is_that_of_the_record() -> None:
+    rows = json.loads((RECORDS / "augment_speed.json").read_text("utf-8"))["rows"]
+    found = {
+        (row["operation"].split(" by ")[0], row["side"], peer): row[f"allmlp/{peer}"]
+        for row in rows
+        for peer in ("pillow", "kornia")
+    }
+    columns = [(side, peer) for side in (32, 224) for peer in ("pillow", "kornia")]
+    shown = [row for row in rows_of("augmentation.md", 5) if re.match(r"\d+\.", row[1])]
+    assert len(shown) == 8
+    for name, *cells in shown:
+        for (side, peer), cell in zip(columns, cells, strict=True):
+            rounding = 0.5 * 10 ** -len(cell.partition(".")[2])
+            assert abs(float(cell) - found[name, side, peer]) <= rounding + 1e-9, (name, side, peer)
+
+
+def test_speed_of_kans_is_that_of_the_record() -> None:
+    """docs/models/kan.md: a step in units of its floor, by widths, batch and grid."""
+    record = json.loads((RECORDS / "kan_speed.json").read_text("utf-8"))["rows"]
+    found = {
+        (str(r["widths"]), r["batch"], r["grid"], r["precision"], r["threads"]): r["step_by_floor"]
+        for r in record
+    }
+    shown = [row for row in rows_of("models/kan.md", 4) if re.match(r"\[.*\], b \d", row[0])]
+    assert len(shown) == 8
+    for name, one, two, torchs in shown:
+        widths, batch = re.findall(r"(\[.*\]), b (\d+)", name)[0]
+        grid = int((re.findall(r"g = (\d+)", name) or ["5"])[0])
+        precision = "bfloat16" if "bfloat16" in name else "float32"
+        cells = [(one, 1, "allmlp"), (two, 2, "allmlp"), (torchs, 2, "torch")]
+        for cell, threads, which in cells:
+            if cell != "–":
+                median = found[widths, int(batch), grid, precision, threads][which][1]
+                assert abs(float(cell.split()[0]) - median) <= 0.0051, (name, threads, which)
+
+
 @pytest.mark.parametrize("name", ["accuracy", "speed", "tables"])
 def test_pictures_of_records_are_up_to_date(name: str, tmp_path: Path) -> None:
     """Otherwise `python docs/draw_gallery.py`, which says how."""

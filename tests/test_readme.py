@@ -5,11 +5,15 @@ import re
 import shlex
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from allmlp.cli import main
+from allmlp.layers import ACTIVATIONS, BASES
+from allmlp.layers.vector_norm import VECTOR_NORMS
+from allmlp.training import SCHEDULES
 from allmlp.zoo import list_models
 
 ROOT = Path(__file__).parents[1]
@@ -107,3 +111,46 @@ def test_speeds_against_timms_default_are_those_of_the_record() -> None:
     assert f"{bf16[0]:.2f} to {bf16[-1]:.2f} in bf16" in text
     step = [*ratios("training", "float32"), *ratios("training", "bfloat16")]
     assert f"training steps {step[0]:.2f} and {step[1]:.2f}" in text
+    shares = [row for row in SPEEDS if "products/ours" in row]
+    for dtype, words in (("float32", "pass in fp32"), ("bfloat16", "in bf16: little")):
+        found = [row["products/ours"] for row in shares if dtype in row["what"]]
+        assert f"{min(found):.2f} to {max(found):.2f}" in text.split(words)[0][-60:], dtype
+
+
+def test_kinds_are_as_many_as_it_says() -> None:
+    norms = [name for name in VECTOR_NORMS if name != "none"]
+    told = {"thirteen bases": BASES, "five norms": norms, "fourteen activations": ACTIVATIONS}
+    told["eleven schedules"] = [*SCHEDULES, "plateau"]
+    numbers = {"five": 5, "eleven": 11, "thirteen": 13, "fourteen": 14}
+    for words, kinds in told.items():
+        assert words in README
+        assert len(kinds) == numbers[words.split()[0]], words
+
+
+def test_what_was_measured_is_what_the_records_say() -> None:
+    text = " ".join(README.split())
+
+    def read(name: str) -> Any:
+        return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text("utf-8"))
+
+    digits, mnist, cifar = read("digits"), read("mnist"), read("cifar10")
+    seconds = [row["seconds"] for row in digits["rows"]]
+    largest = read("theory_regions")["growth"][-1]
+    claims = [
+        f"{100 * digits['mean_test_accuracy']:.1f} % on the test part, mean of five seeds, worst "
+        f"{100 * digits['worst_test_accuracy']:.1f} %",
+        f"{min(seconds):.0f} to {max(seconds):.0f} s on one thread",
+        f"{100 * mnist['test_accuracy']:.1f} % on the test part | "
+        f"{round(mnist['training_images_per_second']['median'], -1):,} images/s",
+        f"{100 * cifar['test_accuracy']:.1f} % on the test part | "
+        f"{cifar['training_images_per_second']['median']} images/s on one core",
+        f"{largest['regions']:,} regions in {largest['seconds']:.0f} s and "
+        f"{largest['peak_gib']:.1f} GiB",
+        f"the optimum of 200 starts, {read('scaling_fit')['ratio_median']:.0f} times as fast",
+    ]
+    kans = {row["name"]: f"{100 * row['test_accuracy']:.1f} %" for row in read("kan_mnist")["rows"]}
+    claims.append(
+        f"KAN {kans['KAN']}, MLP of equal parameters {kans['MLP, equal parameters']}; KAN-Mixer "
+        f"{kans['KAN-Mixer']}, Mixer of equal parameters {kans['Mixer, equal parameters']}"
+    )
+    assert [claim for claim in claims if claim not in text] == []

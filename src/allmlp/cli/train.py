@@ -39,7 +39,7 @@ def train(
     group: str | None = None,
     settings: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
 ) -> None:
-    """Train a model; alone, a Mixer on handwritten digits in about a minute.
+    """Train a model; alone, a Mixer on handwritten digits in a minute or two.
 
     Every field of the configuration has a flag by its dotted path, for example `--train.warmup 3`
     or `--model.overrides.depth 6`. `allmlp train --config FILE` replays a `config.yaml`; flags win
