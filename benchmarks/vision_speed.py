@@ -24,11 +24,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision_stub import declare_operators
 
-from allmlp.bench import Timing, describe_machine, take_turns
+from allmlp.bench import Timing, describe_machine, take_turns, training_step
 from allmlp.zoo.convert import convert_state
 from allmlp.zoo.registry import build_vision_model
 
@@ -107,20 +106,6 @@ def products(model: nn.Module, images: torch.Tensor) -> Callable[[], None]:
     return run
 
 
-def step(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, bf16: bool) -> Any:
-    """One training step: forward, cross-entropy, backward, AdamW."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-
-    def run() -> None:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-            loss = F.cross_entropy(model(images), labels)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return run
-
-
 def kept_megabytes(model: nn.Module, images: torch.Tensor, bf16: bool) -> float:
     """Bytes that autograd keeps between forward and backward, parameters left out, each once."""
     own = {p.untyped_storage().data_ptr() for p in model.parameters()}
@@ -173,12 +158,13 @@ def measure_training(
     contestants: dict[str, Any] = {}
     images = torch.randn(batch, 3, 224, 224, device=device)
     labels = torch.randint(0, 1000, (batch,), device=device)
+    dtype = torch.bfloat16 if bf16 else None
     kept: dict[str, float] = {}
     for gelu in flavours(name):
         for owner, model in zip(("ours", "timm"), pair(name, gelu, compiled), strict=True):
             model.train().to(device)
             kept[f"{owner} {gelu}"] = kept_megabytes(model, images, bf16)
-            contestants[f"{owner} {gelu}"] = step(model, images, labels, bf16)
+            contestants[f"{owner} {gelu}"] = training_step(model, images, labels, dtype)
     times = take_turns(contestants, rounds=rounds, device=device, clock=clock)
     kind = "bfloat16 autocast" if bf16 else "float32"
     rows = rows_of(f"{name} training step, batch {batch}, {kind}", times, flavours(name))

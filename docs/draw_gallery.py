@@ -1,9 +1,9 @@
-"""Draw the pictures of gallery.md and which_model.md that no other page has made already.
+"""Draw the pictures of gallery.md, which_model.md and benchmark.md that no other page has made.
 
 python docs/draw_gallery.py [NAME ...]
 
-`accuracy`, `speed` and `tables` are drawn from records, in seconds; `law`, `token_maps`, `front`
-and `report` train something small first, a minute of one core each. `report` needs Chromium.
+`accuracy`, `speed`, `tables` and `tokens` are drawn from records, in seconds; `law`, `token_maps`,
+`front` and `report` train something small first, a minute of one core each. `report` needs Chromium.
 """
 
 import argparse
@@ -23,9 +23,11 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 import allmlp
+from allmlp.bench import Timing, TokenCost
 from allmlp.interpret import draw_images, token_maps
 from allmlp.interpret.kan import auto_symbolic, draw_kan, prune
 from allmlp.report import write_report
+from allmlp.report.bench_charts import plot_tokens
 from allmlp.report.palette import SERIES
 from allmlp.runs.run import Run
 from allmlp.training import KANPenalty
@@ -135,6 +137,23 @@ def tables() -> Figure:
     return figure
 
 
+def tokens() -> Figure:
+    """What one block of Mixer-B and of ViT-B costs against the number of tokens."""
+    costs = [
+        TokenCost(
+            row["block"], row["tokens"], row["macs"], Timing(tuple(row["forward"]["seconds"]))
+        )
+        for row in read("bench_cpu")["tokens"]
+    ]
+    figure = Figure(figsize=(7.5, 3.0), layout="constrained")
+    for axes, what in zip(figure.subplots(1, 2), ("macs", "time"), strict=True):
+        plot_tokens(axes, costs, what)
+        axes.grid(alpha=0.3)
+        axes.title.set_fontsize(9)
+        axes.tick_params(labelsize=8)
+    return figure
+
+
 def law() -> Figure:
     """A KAN that was trained on exp(sin(pi x) + y^2) and pruned, its edges named."""
     generator = torch.Generator().manual_seed(1000)
@@ -207,6 +226,7 @@ FIGURES: dict[str, tuple[Callable[[], Figure], str]] = {
     "accuracy": (accuracy, "svg"),
     "speed": (speed, "svg"),
     "tables": (tables, "svg"),
+    "tokens": (tokens, "svg"),
     "law": (law, "svg"),
     "token_maps": (maps, "png"),
     "front": (front, "png"),

@@ -42,7 +42,7 @@ def test_python_runs(
     block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    exec(compile(block, "docs", "exec"), {})
+    exec(compile(block, "docs", "exec"), {"__name__": "__main__"})
     assert capsys.readouterr().out
 
 
@@ -247,7 +247,7 @@ def test_speed_of_kans_is_that_of_the_record() -> None:
                 assert abs(float(cell.split()[0]) - median) <= 0.0051, (name, threads, which)
 
 
-@pytest.mark.parametrize("name", ["accuracy", "speed", "tables"])
+@pytest.mark.parametrize("name", ["accuracy", "speed", "tables", "tokens"])
 def test_pictures_of_records_are_up_to_date(name: str, tmp_path: Path) -> None:
     """Otherwise `python docs/draw_gallery.py`, which says how."""
     runpy.run_path(str(DOCS / "draw_gallery.py"))["draw"](name, tmp_path)

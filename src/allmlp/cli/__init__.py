@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
+from allmlp.cli.bench import bench
 from allmlp.cli.compare import compare
 from allmlp.cli.convert import convert
 from allmlp.cli.data import app as data
@@ -43,6 +44,7 @@ app.command(explain)
 app.command(models)
 app.command(info)
 app.command(convert)
+app.command(bench)
 app.command(theory)
 app.command(scale)
 app.command(kan)

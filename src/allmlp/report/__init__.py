@@ -1,5 +1,6 @@
 """Run directories and result records in, self-contained HTML pages out. All HTML lives here."""
 
+from allmlp.report.bench_page import bench_page as bench_page
 from allmlp.report.comparison import compare_runs as compare_runs
 from allmlp.report.comparison import comparison_page as comparison_page
 from allmlp.report.comparison import write_sweep as write_sweep
@@ -40,6 +41,7 @@ __all__ = [
     "Section",
     "Table",
     "Text",
+    "bench_page",
     "compare_runs",
     "comparison_page",
     "explain_page",

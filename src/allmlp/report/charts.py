@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from allmlp.report.figures import new_figure, picture
 from allmlp.report.page import Picture
@@ -208,6 +208,8 @@ def draw_scatter(
             axis.annotate(f"{number}", (x, y), (4, 4), textcoords="offset points")
         if log:
             axis.set_xscale("log")
+            # within one decade a tick at its end would be the only one
+            axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.xaxis.set_minor_formatter(NullFormatter())
         else:
             axis.xaxis.set_major_locator(MaxNLocator(5))
