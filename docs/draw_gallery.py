@@ -3,7 +3,8 @@
 python docs/draw_gallery.py [NAME ...]
 
 `accuracy`, `speed`, `tables` and `tokens` are drawn from records, in seconds; `law`, `token_maps`,
-`front` and `report` train something small first, a minute of one core each. `report` needs Chromium.
+`front` and `report` train something small first, a minute of one core each; `report` needs
+Chromium.
 """
 
 import argparse

@@ -6,6 +6,7 @@ import json
 import re
 import runpy
 import shlex
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -141,18 +142,63 @@ def test_published_figures_beside_each_other_are_those_of_the_tables() -> None:
         ), name
 
 
+def bench_rows() -> dict[tuple[str, str], Any]:
+    """Of `allmlp bench --peers`: model and precision -> row."""
+    record = json.loads((RECORDS / "bench_cpu.json").read_text(encoding="utf-8"))
+    rows = {(row["model"], row["precision"]): row for row in record["rows"]}
+    for row in rows.values():
+        for work, passes in (("latency", 0), ("forward", 1), ("train", 3)):
+            seconds = row[work]["seconds"]
+            row[work] = statistics.median(seconds)
+            flops = 2 * passes * row["macs"] * row["batch_size"]
+            row[f"{work} share"] = flops / min(seconds) / record["peaks"][row["precision"]]
+    return rows
+
+
 def test_times_beside_each_other_are_those_of_the_record() -> None:
     text = (DOCS / "which_model.md").read_text(encoding="utf-8")
-    stated = re.findall(r"^\| `(\w+)` \| [\d.]+ \| (\d+) \|$", text, flags=re.MULTILINE)
-    record = (RECORDS / "vision_speed_cpu.json").read_text(encoding="utf-8")
-    medians: dict[str, float] = {}
-    for row in json.loads(record)["rows"]:
-        if "forward, batch 8, float32" in row["what"]:  # of a Mixer, the default GELU comes first
-            medians.setdefault(row["what"].split()[0], row["ours_ms"][1])
-    assert {name: round(medians[name] / 8) for name, _ in stated} == {
-        name: int(ms) for name, ms in stated
+    row = r"^\| (?:timm's )?`(\w+)` \| ([\d.]+) \| (\d+) \| (\d+) \| (\d+) \|$"
+    stated = {name: cells for name, *cells in re.findall(row, text, flags=re.MULTILINE)}
+    for name, cells in stated.items():
+        found = bench_rows()[name, "fp32"]
+        times = (found["latency"], found["forward"] / 8, found["train"] / 8)
+        assert cells == [f"{found['macs'] / 1e9:.1f}", *(f"{1e3 * t:.0f}" for t in times)], name
+    fp32 = {name for name, precision in bench_rows() if precision == "fp32"}
+    assert fp32 - set(stated) == {"scaling_mlp_b6_w512"}  # whose images are smaller
+
+
+def test_the_bench_table_is_that_of_the_record() -> None:
+    text = (DOCS / "benchmark.md").read_text(encoding="utf-8")
+    rows = bench_rows()
+    row = r"^\| (?:timm's )?`(\w+)` \| (.*) \|$"
+    stated = re.findall(row, text, flags=re.MULTILINE)
+    assert [name for name, _ in stated] == [n for n, precision in rows if precision == "fp32"]
+
+    def rate(seconds: float) -> str:
+        return f"{8 / seconds:.1f}" if 8 / seconds < 100 else f"{8 / seconds:,.0f}"
+
+    for name, cells in stated:
+        one, half = rows[name, "fp32"], rows[name, "bf16"]
+        expected = [f"{1e3 * one['latency']:.1f}"]
+        for work in ("forward", "train"):
+            expected += [rate(one[work]), f"{100 * one[f'{work} share']:.0f} %"]
+        expected += [f"{one[f'{work}_memory'] / 1e6:,.0f}" for work in ("forward", "train")]
+        expected += [rate(half["forward"]), rate(half["train"])]
+        assert cells.split(" | ") == expected, name
+
+
+def test_what_is_said_of_tokens_is_measured() -> None:
+    record = json.loads((RECORDS / "bench_cpu.json").read_text(encoding="utf-8"))
+    taken = {
+        (row["block"], row["tokens"]): statistics.median(row["forward"]["seconds"])
+        for row in record["tokens"]
     }
-    assert len(stated) == len(medians)
+    ratios = [f"{taken['attention', n] / taken['mixer', n]:.1f} times" for n in (49, 196, 3136)]
+    text = " ".join((DOCS / "benchmark.md").read_text(encoding="utf-8").split())
+    assert (
+        f"{ratios[0]} the Mixer's time at 49 tokens, {ratios[1]} at 196, {ratios[2]} at 3,136"
+        in text
+    )
 
 
 def test_small_images_beside_each_other_are_those_of_the_records() -> None:
