@@ -107,7 +107,7 @@ def test_the_others_go_on_without_a_model_that_fails() -> None:
         ended(partial(create_model, "mixer_digits", img_size=16), input_shape=(1, 8, 8)),
         # no batch norm can be trained on one value: forward passes are measured all the same
         ended(partial(create_model, "convmixer_256_8", patch_size=32), input_shape=(3, 32, 32)),
-        ended(os.abort),  # type: ignore[arg-type]
+        ended(os.abort),
     ]
     found = bench_models([*broken[:3], TINY[1]], batch_size=1, threads=1, rounds=1, device="cpu")
     first, second, third, last = found.rows
@@ -211,7 +211,7 @@ def test_wrong_settings() -> None:
         ({"precisions": ["fp16"]}, "unknown precision 'fp16'"),
     ):
         with pytest.raises(AllmlpError, match=message):
-            bench_models(TINY, device="cpu", **settings)  # type: ignore[arg-type]
+            bench_models(TINY, device="cpu", **settings)
     with pytest.raises(AllmlpError, match="at least one model"):
         bench_models([])
 
