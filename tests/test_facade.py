@@ -37,3 +37,12 @@ def test_unknown_attribute() -> None:
 def test_importing_needs_no_torch(module: str) -> None:
     code = f"import {module}, sys; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["create_model", "fit", "load_run"])
+def test_a_name_brings_only_what_its_first_call_needs(name: str) -> None:
+    """Each of these takes longer to import than torch itself does."""
+    heavy = ["sklearn", "pandas", "scipy.stats", "sympy", "matplotlib", "torch.distributed.tensor"]
+    code = f"import allmlp, sys; allmlp.{name}; print(*sorted(set({heavy}) & set(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert answer.stdout.split() == []

@@ -2,8 +2,6 @@
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits as load_sklearn_digits
-from sklearn.model_selection import train_test_split
 
 from allmlp.data.image_set import ImageSet
 from allmlp.data.split import Splits
@@ -27,7 +25,11 @@ def load_digits() -> Splits:
         >>> len(splits.train), len(splits.val), len(splits.test)
         (1257, 180, 360)
     """
-    bundle = load_sklearn_digits()
+    # scikit-learn, which imports pandas, takes longer to import than torch; models need neither
+    from sklearn import datasets
+    from sklearn.model_selection import train_test_split
+
+    bundle = datasets.load_digits()
     images = torch.from_numpy(np.rint(bundle.images * (255 / 16)).astype(np.uint8))[:, None]
     labels = torch.from_numpy(bundle.target.astype(np.int64))
     classes = tuple(str(name) for name in bundle.target_names)

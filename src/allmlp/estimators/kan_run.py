@@ -5,8 +5,6 @@ eval/laws.json  every law: complexity, explained share, functions, formula in fu
 
 from typing import Any
 
-import sympy
-
 from allmlp.errors import AllmlpError
 from allmlp.estimators.kan import KANClassifier, KANRegressor
 from allmlp.estimators.kan_law import TableLaw
@@ -54,6 +52,8 @@ def record_laws(run: TableRun) -> dict[str, Any]:
 
 
 def _record(law: TableLaw) -> dict[str, Any]:
+    import sympy
+
     return {
         "complexity": law.complexity,
         "explained": law.explained,

@@ -9,14 +9,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.stats import rankdata
-from sklearn.metrics import (
-    accuracy_score,
-    confusion_matrix,
-    log_loss,
-    precision_recall_fscore_support,
-    top_k_accuracy_score,
-)
 
 from allmlp.errors import AllmlpError
 
@@ -138,6 +130,8 @@ def score_probabilities(
         >>> round(scores.accuracy, 3), scores.classes[1].recall, scores.auroc
         (0.667, 0.5, 1.0)
     """
+    from sklearn import metrics  # seconds, which a model that only predicts need not wait for
+
     _check(probabilities, labels, classes)
     k = len(classes)
     every = range(k)
@@ -145,7 +139,7 @@ def score_probabilities(
     # the truth as one-hot, at the n places that matter only
     own = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     squares = (probabilities.astype(np.float64) ** 2).sum(axis=1) - own**2 + (1 - own) ** 2
-    by_class = precision_recall_fscore_support(
+    by_class = metrics.precision_recall_fscore_support(
         labels, predicted, labels=every, zero_division=np.nan
     )
     precision, recall, f1, images = (np.asarray(values) for values in by_class)
@@ -153,9 +147,9 @@ def score_probabilities(
     taken = np.bincount(predicted, minlength=k)
     return Scores(
         count=len(labels),
-        loss=float(log_loss(labels, probabilities, labels=every)) if k > 1 else 0.0,
-        accuracy=float(accuracy_score(labels, predicted)),
-        top5=float(top_k_accuracy_score(labels, probabilities, k=5, labels=every))
+        loss=float(metrics.log_loss(labels, probabilities, labels=every)) if k > 1 else 0.0,
+        accuracy=float(metrics.accuracy_score(labels, predicted)),
+        top5=float(metrics.top_k_accuracy_score(labels, probabilities, k=5, labels=every))
         if k > 5
         else None,
         precision=_mean(precision),
@@ -181,6 +175,8 @@ def score_probabilities(
 
 def confusion(probabilities: Probabilities, labels: Labels) -> Int[np.ndarray, "k k"]:
     """How many images of each class (rows) were taken for each class (columns)."""
+    from sklearn.metrics import confusion_matrix
+
     every = range(probabilities.shape[1])
     return confusion_matrix(labels, probabilities.argmax(axis=1), labels=every)
 
@@ -253,6 +249,8 @@ def _check(probabilities: Probabilities, labels: Labels, classes: Sequence[str])
 
 def _areas(probabilities: Probabilities, labels: Labels) -> Float[np.ndarray, " k"]:
     """AUROC of each class from mean ranks (Mann and Whitney 1947); NaN where it has no meaning."""
+    from scipy.stats import rankdata
+
     n, k = probabilities.shape
     areas = np.full(k, np.nan)
     for i in range(k):

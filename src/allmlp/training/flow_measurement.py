@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.utils.hooks import RemovableHandle
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -336,7 +335,8 @@ def _dense(x: Tensor) -> Tensor:
 
 
 def _whole(x: Tensor) -> Tensor:
-    return x.full_tensor() if isinstance(x, DTensor) else x
+    # a DTensor has the method; its class would be imported by everybody, and sympy with it
+    return x.full_tensor() if hasattr(x, "full_tensor") else x
 
 
 def _plus(known: Tensor | None, more: Tensor) -> Tensor:

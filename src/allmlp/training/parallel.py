@@ -2,21 +2,17 @@
 
 Whatever the form, the state is read and written whole, by parameter name: a checkpoint of one
 form loads in the other, and in a single process.
+
+torch's code for shards takes as long to import as torch itself: only who shards or checkpoints
+imports it.
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
+from torch import distributed as dist
 from torch import nn
-from torch.distributed.checkpoint.state_dict import (
-    StateDictOptions,
-    get_model_state_dict,
-    get_optimizer_state_dict,
-    set_model_state_dict,
-    set_optimizer_state_dict,
-)
-from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
@@ -33,8 +29,8 @@ __all__ = [
     "unwrap",
 ]
 
-# whole tensors on the CPU; of shards, in the first process only
-_WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+# options of torch's: whole tensors on the CPU; of shards, in the first process only
+_WHOLE: dict[str, Any] = {"full_state_dict": True, "cpu_offload": True}
 
 
 def distribute(
@@ -60,6 +56,8 @@ def distribute(
         if not trained:
             return model
         return DistributedDataParallel(model)
+    from torch.distributed.fsdp import fully_shard
+
     for block in _blocks(model):
         fully_shard(block)
     fully_shard(model)
@@ -75,19 +73,25 @@ def syncing(model: nn.Module, now: bool) -> AbstractContextManager[Any]:
     """Let the backward pass exchange gradients, or only add them up for a later one."""
     if isinstance(model, DistributedDataParallel) and not now:
         return model.no_sync()
-    if isinstance(model, FSDPModule):
+    if _is_sharded(model):
         model.set_requires_gradient_sync(now)
     return nullcontext()
 
 
 def model_state(model: nn.Module) -> dict[str, Any]:
     """Parameters and buffers by name."""
-    return get_model_state_dict(unwrap(model), options=_WHOLE)
+    from torch.distributed.checkpoint import state_dict
+
+    options = state_dict.StateDictOptions(**_WHOLE)
+    return state_dict.get_model_state_dict(unwrap(model), options=options)
 
 
 def optimizer_state(model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
     """State and groups, by parameter name."""
-    return get_optimizer_state_dict(unwrap(model), optimizer, options=_WHOLE)
+    from torch.distributed.checkpoint import state_dict
+
+    options = state_dict.StateDictOptions(**_WHOLE)
+    return state_dict.get_optimizer_state_dict(unwrap(model), optimizer, options=options)
 
 
 def load_model_state(model: nn.Module, state: Mapping[str, Any], source: str) -> None:
@@ -96,16 +100,29 @@ def load_model_state(model: nn.Module, state: Mapping[str, Any], source: str) ->
     Raises:
         AllmlpError: it is of another model.
     """
+    from torch.distributed.checkpoint import state_dict
+
     check_state(unwrap(model).state_dict(), state, source)
-    set_model_state_dict(unwrap(model), dict(state), options=StateDictOptions(full_state_dict=True))
+    options = state_dict.StateDictOptions(full_state_dict=True)
+    state_dict.set_model_state_dict(unwrap(model), dict(state), options=options)
 
 
 def load_optimizer_state(model: nn.Module, optimizer: Optimizer, state: Mapping[str, Any]) -> None:
     """Load what `optimizer_state` gave, for the same kind of optimizer."""
+    from torch.distributed.checkpoint import state_dict
+
     # torch would cut a whole state up even where there are no shards, and stumbles then over an
     # optimizer that remembers nothing, such as SGD
-    options = StateDictOptions(full_state_dict=isinstance(model, FSDPModule))
-    set_optimizer_state_dict(unwrap(model), optimizer, dict(state), options=options)
+    options = state_dict.StateDictOptions(full_state_dict=_is_sharded(model))
+    state_dict.set_optimizer_state_dict(unwrap(model), optimizer, dict(state), options=options)
+
+
+def _is_sharded(model: nn.Module) -> bool:
+    if not (dist.is_available() and dist.is_initialized()):  # a single process has no shards
+        return False
+    from torch.distributed.fsdp import FSDPModule
+
+    return isinstance(model, FSDPModule)
 
 
 def _blocks(module: nn.Module) -> Iterator[nn.Module]:
