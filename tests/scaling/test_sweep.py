@@ -157,10 +157,10 @@ def test_dead_workers_are_replaced_and_dying_ones_are_named(
 ) -> None:
     trials = make_trials(["mlp"], [4, 8], [2], [100], seeds=1)
     assert len(run_sweep(tmp_path / "a", trials, QUICK, jobs=2)) == 2
-    # spawned interpreters that cannot start
+    # spawned interpreters that cannot start; a worker takes its path to torch from the parent
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "broken"))
     (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "torch.py").write_text("import os; os._exit(9)")
+    (tmp_path / "broken" / "sitecustomize.py").write_text("import os; os._exit(9)")
     with pytest.raises(AllmlpError, match="5 workers died in a row .the last with code 9"):
         run_sweep(tmp_path / "b", trials, QUICK, jobs=2)
 
