@@ -17,7 +17,15 @@ from scipy.special import ndtri
 from allmlp.data.table import Table
 from allmlp.errors import AllmlpError, check_choice, check_integers, listing
 
-__all__ = ["CategoryColumn", "NumberColumn", "TableEncoder", "fit_encoder", "quantile_edges"]
+__all__ = [
+    "FAR",
+    "TAIL",
+    "CategoryColumn",
+    "NumberColumn",
+    "TableEncoder",
+    "fit_encoder",
+    "quantile_edges",
+]
 
 Scaling = Literal["quantile", "robust", "standard", "range"]
 Dtype = Literal["float32", "float64"]
@@ -25,9 +33,9 @@ Dtype = Literal["float32", "float64"]
 # a column with more levels keeps the most frequent ones
 MAX_LEVELS = 10_000
 # ndtri beyond it is 5.2 deviations, as far as scikit-learn's QuantileTransformer goes
-_TAIL = 1e-7
+TAIL = 1e-7
 # so many deviations or quartile distances are as good as infinitely many
-_FAR = 1e6
+FAR = 1e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +62,11 @@ class NumberColumn:
             ranks = np.linspace(0, 1, len(self.numbers))
             below = np.interp(values, self.numbers, ranks)
             above = -np.interp(-values, -self.numbers[::-1], -ranks[::-1])
-            return ndtri(np.clip((below + above) / 2, _TAIL, 1 - _TAIL))
+            return ndtri(np.clip((below + above) / 2, TAIL, 1 - TAIL))
         centre, divisor = self.numbers
         # a divisor may be as small as numbers get, and float32 ends at 3e38
         with np.errstate(over="ignore"):
-            scaled = np.clip((values - centre) / divisor, -_FAR, _FAR)
+            scaled = np.clip((values - centre) / divisor, -FAR, FAR)
         # robust scaling leaves tails, which RealMLP bends back into (-3, 3)
         return scaled / np.hypot(1, scaled / 3) if self.kind == "robust" else scaled
 
@@ -152,12 +160,12 @@ class TableEncoder:
             AllmlpError: columns are missing or unknown, a number is infinite, or texts stand where
                 numbers were.
         """
-        self._check_names(table)
+        numbers, codes = self.columns(table)
         rows = np.empty((len(table), self.width), dtype=self.dtype)
         flag = len(self.numbers)
         surprised = []
         for index, column in enumerate(self.numbers):
-            values = _numbers(table[column.name], column.name)
+            values = numbers[:, index]
             missing = np.isnan(values)
             if column.flagged:
                 rows[:, flag] = missing
@@ -171,13 +179,33 @@ class TableEncoder:
                 "training's median is taken",
                 stacklevel=2,
             )
+        rows[:, flag:] = codes
+        return rows
+
+    def columns(self, table: Table) -> tuple[np.ndarray, np.ndarray]:
+        """The columns that are kept, before they are scaled.
+
+        Args:
+            table: as in `encode`.
+
+        Returns:
+            Numbers (n, f) float64, NaN where they are missing; codes of categories (n, c) int64.
+
+        Raises:
+            AllmlpError: as `encode`.
+        """
+        self._check_names(table)
+        numbers = np.empty((len(table), len(self.numbers)))
+        for index, column in enumerate(self.numbers):
+            numbers[:, index] = _numbers(table[column.name], column.name)
+        codes = np.empty((len(table), len(self.categories)), dtype=np.int64)
         for index, category in enumerate(self.categories):
-            codes = {level: code for code, level in enumerate(category.levels, start=1)}
-            rows[:, flag + index] = [
-                category.missing if text is None else codes.get(text, 0)
+            known = {level: code for code, level in enumerate(category.levels, start=1)}
+            codes[:, index] = [
+                category.missing if text is None else known.get(text, 0)
                 for text in _as_texts(table[category.name])
             ]
-        return rows
+        return numbers, codes
 
     def _check_names(self, table: Table) -> None:
         lacking = [name for name in self.names if name not in table.names]
