@@ -107,6 +107,10 @@ class NetworkEstimator(BaseEstimator, ABC):
         """Of the network."""
 
     @abstractmethod
+    def _answers(self, outputs: Tensor) -> Tensor:
+        """What the network's outputs, members and all, predict; float64."""
+
+    @abstractmethod
     def _split(self, targets: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Positions of the rows to train on, and of those to validate on."""
 

@@ -12,6 +12,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_is_fitted
+from torch import Tensor
 
 from allmlp.data.split import stratified_cut
 from allmlp.errors import AllmlpError, listing
@@ -67,7 +68,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
     def predict_proba(self, X: Any) -> np.ndarray:
         """(n, k) probabilities, float64, of `classes_` in their order."""
         check_is_fitted(self)
-        return probabilities(self._outputs(X).double()).numpy()
+        return self._answers(self._outputs(X)).numpy()
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """(n, k) logarithms of `predict_proba`."""
@@ -100,6 +101,9 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
 
     def _num_outputs(self) -> int:
         return len(self.classes_)
+
+    def _answers(self, outputs: Tensor) -> Tensor:
+        return probabilities(outputs.double())
 
     def _split(self, targets: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
         order = np.random.default_rng(seed).permutation(len(targets))

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_array, check_is_fitted
+from torch import Tensor
 
 from allmlp.errors import AllmlpError
 from allmlp.estimators.base import NetworkEstimator
@@ -40,8 +42,7 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
     def predict(self, X: Any) -> np.ndarray:
         """(n,) or (n, o) values, float64."""
         check_is_fitted(self)
-        values = mean_answer(self._outputs(X).double()).numpy() * self._spread + self._mean
-        return values if self._columns else values[:, 0]
+        return self._answers(self._outputs(X)).numpy()
 
     def _task(self) -> Task:
         return MemberRegression()
@@ -68,6 +69,11 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
 
     def _num_outputs(self) -> int:
         return len(self._mean)
+
+    def _answers(self, outputs: Tensor) -> Tensor:
+        spread, mean = torch.from_numpy(self._spread), torch.from_numpy(self._mean)
+        values = mean_answer(outputs.double()) * spread + mean
+        return values if self._columns else values[:, 0]
 
     def _split(self, targets: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
         order = np.random.default_rng(seed).permutation(len(targets))

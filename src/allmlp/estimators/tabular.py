@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from allmlp.errors import check_choice, check_integers
@@ -223,7 +224,8 @@ class TabularRegressor(NetworkRegressor, _Tabular):
         True
     """
 
-    def predict(self, X: Any) -> np.ndarray:
-        """(n,) or (n, o) values, float64."""
-        values = super().predict(X)
-        return values.clip(self._low, self._high) if self._recipe.clamp else values
+    def _answers(self, outputs: Tensor) -> Tensor:
+        values = super()._answers(outputs)
+        if not self._recipe.clamp:
+            return values
+        return values.clamp(torch.from_numpy(self._low), torch.from_numpy(self._high))
