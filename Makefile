@@ -19,7 +19,7 @@ $(VENV)/stamp-run: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/stamp-dev: $(VENV)/stamp-run
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[schedulefree,sweep,tensorboard]' \
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[export,schedulefree,serve,sweep,tensorboard]' \
 		--group dev --group docs --group peers
 	@# pages are tested in a browser; without one those tests are skipped and say so
 	@command -v chromium >/dev/null || command -v chromium-headless-shell >/dev/null || { [ "$$(id -u)" = 0 ] && \
