@@ -1,5 +1,6 @@
 """Networks as scikit-learn estimators."""
 
+from allmlp.estimators.export import export_estimator as export_estimator
 from allmlp.estimators.image import ImageClassifier as ImageClassifier
 from allmlp.estimators.kan import KANClassifier as KANClassifier
 from allmlp.estimators.kan import KANRegressor as KANRegressor
@@ -14,4 +15,5 @@ __all__ = [
     "TableLaw",
     "TabularClassifier",
     "TabularRegressor",
+    "export_estimator",
 ]
