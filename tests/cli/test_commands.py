@@ -378,3 +378,36 @@ def test_ctrl_c_leaves_a_loadable_run_or_none(tmp_path: Path) -> None:
     assert last.startswith("allmlp: interrupted; stopped after step ")
     assert last.endswith(f"; go on with allmlp train --resume {path}")
     assert call("eval", str(path)) == 0
+
+
+@pytest.mark.unhooked  # the hook's checks cannot be traced
+def test_export(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["export", str(run), "--output", str(tmp_path / "m.onnx")])
+    out = capsys.readouterr().out
+    assert out.startswith(f"{tmp_path / 'm.onnx'}: ")
+    assert re.search(r"in batches of 1 and 8 \(allowed: 0.0001\)", out)
+    assert re.search(r"accuracy +(\d\.\d{4}) of 360 examples; of the run \1", out)
+    assert re.search(r"batch of 8 +\d+\.\d\d ms, the model \d+\.\d\d ms", out)
+    assert call("export", str(run), "--output", str(tmp_path / "m.onnx")) == 1
+    assert "m.onnx exists; choose another file" in capsys.readouterr().err
+    folder = tmp_path / "folder"
+    main(["convert", str(run), "--to", str(folder)])
+    main(["export", str(folder), "--to", "torch", "--output", str(tmp_path / "m.pt2")])
+    assert (tmp_path / "m.pt2").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("runs/absent",), 1, "nothing is at runs/absent; give a run"),
+        (("mixer_b16",), 1, "mixer_b16 needs weights, named once: mixer_b16.TAG, or --pretrained"),
+        (("mixer_b16", "--int8"), 1, "int8 costs accuracy, which is measured on a run's data"),
+        (("mixer_b16", "--to", "tflite"), 2, "onnx"),
+        (("mixer_b16", "--tolerance", "-1"), 2, "tolerance"),
+    ],
+)
+def test_exports_that_cannot_be(
+    arguments: tuple[str, ...], code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("export", *arguments) == code
+    assert message in capsys.readouterr().err

@@ -15,6 +15,7 @@ from allmlp.cli.data import app as data
 from allmlp.cli.dotted import rewrite_dotted
 from allmlp.cli.eval import evaluate
 from allmlp.cli.explain import explain
+from allmlp.cli.export import export
 from allmlp.cli.info import info
 from allmlp.cli.kan import app as kan
 from allmlp.cli.models import models
@@ -45,6 +46,7 @@ app.command(models)
 app.command(info)
 app.command(convert)
 app.command(bench)
+app.command(export)
 app.command(theory)
 app.command(scale)
 app.command(kan)

@@ -15,6 +15,7 @@ sessions.json      when and by which command it was trained, on what, how long
 eval/              scores, predictions, mistakes and sample images of the test part
 report.html        all of it to look at, written by the command line
 explain.html       what the model looks at, written by `allmlp explain`
+model.onnx         the model for other programs, written by `allmlp export`; also model.pt2
 """
 
 import csv
