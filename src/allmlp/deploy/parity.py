@@ -57,7 +57,8 @@ def largest_difference(expected: Tensor, answered: Tensor) -> float:
     """
     expected, answered = expected.double(), answered.double()
     finite = expected.isfinite()
-    if not torch.equal(expected[~finite].nan_to_num(), answered[~finite].nan_to_num()):
+    others = expected[~finite].nan_to_num(), answered[~finite].nan_to_num()
+    if not torch.equal(finite, answered.isfinite()) or not torch.equal(*others):
         return torch.inf
     expected, answered = expected[finite], answered[finite]
     if not len(expected):
