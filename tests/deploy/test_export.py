@@ -2,7 +2,9 @@
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,14 @@ from allmlp.deploy.parity import check_parity, largest_difference
 from allmlp.deploy.torch_file import TorchNet, to_torch, trace
 from allmlp.deploy.write import Verdict, write_graph
 from allmlp.errors import AllmlpError
+from allmlp.interpret.kan import fix_symbolic
+from allmlp.layers import KANConv2d
+from allmlp.layers.bases import BASES
+from allmlp.layers.channel_mlp import CHANNEL_MLPS
 from allmlp.models.kan import KAN
 from allmlp.zoo.registry import FAMILIES, build_model
 
-# small nets that have every part of their family; one that is not here is taken as it is smallest
+# small nets that have every part of their family
 TOKENS = {"img_size": 8, "patch_size": 4, "width": 8, "depth": 1, "num_classes": 3}
 SMALL: dict[str, dict[str, Any]] = {
     "mixer": {**TOKENS, "token_hidden": 8, "channel_hidden": 16},
@@ -64,11 +70,9 @@ def trained(model: nn.Module) -> nn.Module:
 
 
 def small(family: str) -> nn.Module:
-    config: dict[str, Any] = {}
-    if variants := FAMILIES[family].variants:
-        name = min(variants, key=lambda name: allmlp.model_info(name).parameters)
-        config = asdict(variants[name])
-    return trained(build_model(family, config | SMALL.get(family, {})))
+    variants = FAMILIES[family].variants.values()
+    config = asdict(next(iter(variants))) if variants else {}
+    return trained(build_model(family, config | SMALL[family]))
 
 
 # tracing asks for shapes that are not known, which the hook would take for wrong ones
@@ -93,6 +97,40 @@ def test_every_family_in_both_formats(family: str) -> None:
             expected = model(inputs)
         assert expected.std() > 0
         torch.testing.assert_close(net({"inputs": inputs}), expected, rtol=1e-4, atol=1e-5)
+
+
+def kan_of_formulas() -> nn.Module:
+    """Three edges are functions, one is a spline."""
+    model = KAN([2, 2, 1])
+    for edge, name in zip(
+        [(0, 0, 0), (0, 1, 1), (1, 0, 0)], ["sin", "gaussian", "exp"], strict=True
+    ):
+        model = fix_symbolic(model, *edge, name, affine=(0.5, 0.1, 2.0, 0.3))
+    return model
+
+
+PARTS: dict[str, Callable[[], nn.Module]] = {
+    **{
+        f"mlp-{kind}": partial(build_model, "mixer", {**SMALL["mixer"], "mlp": kind})
+        for kind in CHANNEL_MLPS
+    },
+    **{f"basis-{name}": partial(KAN, [2, 3], basis=name) for name in BASES},
+    "products": partial(KAN, [2, [2, 2], 1]),
+    "formulas": kan_of_formulas,
+    "convolution": partial(KANConv2d, 2, 3, 3),
+}
+
+
+@pytest.mark.unhooked
+@pytest.mark.slow
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_in_both_formats(part: str) -> None:
+    model = trained(PARTS[part]())
+    example = torch.rand(8, 2, 5, 5) if part == "convolution" else None
+    graph = model_graph(model, example)
+    program = trace(graph)
+    for net in (OnnxNet(to_onnx(graph, program)), TorchNet(to_torch(graph, program))):
+        check_parity(graph, net, 1e-4)
 
 
 @pytest.mark.unhooked
@@ -249,6 +287,27 @@ def test_int8_that_cannot_be(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+class Stacked(nn.Module):
+    """Two members of an ensemble, and a map over tokens, whose constant stands on the left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.members = nn.Parameter(torch.randn(2, 4, 5))
+        self.tokens = nn.Parameter(torch.randn(3, 2))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return (self.tokens @ (inputs[:, None, None] @ self.members).flatten(1, 2)).flatten(1)
+
+
+def test_stacked_matrices_in_int8() -> None:
+    graph = graph_of(Stacked().eval().requires_grad_(False))
+    content = quantize(to_onnx(graph, trace(graph)))
+    kinds = [node.op_type for node in onnx.load_model_from_string(content).graph.node]
+    assert (kinds.count("MatMulInteger"), kinds.count("MatMul")) == (1, 1)
+    feeds = graph.take(8)
+    assert 0 < largest_difference(graph(feeds), OnnxNet(content)(feeds)) < 0.05
+
+
 def test_a_file_that_exists_stays(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     path.write_bytes(b"mine")
@@ -302,6 +361,19 @@ def test_networks_too_large_for_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
         to_onnx(graph, trace(graph))
 
 
+class Chooses(nn.Module):
+    def forward(self, inputs: Tensor) -> Tensor:
+        # ONNX knows it, ONNX Runtime chooses among no truths
+        return torch.where(inputs[:, :1] > 0, inputs > 1, inputs < -1)
+
+
+def test_what_the_runtime_does_not_know() -> None:
+    graph = graph_of(Chooses().eval())
+    content = to_onnx(graph, trace(graph))
+    with pytest.raises(AllmlpError, match="cannot compute what .* Where.*; export --to torch"):
+        OnnxNet(content)
+
+
 class Looks(nn.Linear):
     def forward(self, inputs: Tensor) -> Tensor:
         return super().forward(inputs if inputs.sum() > 0 else -inputs)
@@ -315,6 +387,9 @@ def test_what_cannot_be_a_file(tmp_path: Path) -> None:
         export(allmlp.create_model("mixer_digits"), path)
     with pytest.raises(AllmlpError, match="a Linear does not say what it takes; pass example="):
         export(nn.Linear(2, 2).eval(), path)
+    wide = torch.randn(2, 1, 10, 10)
+    with pytest.raises(AllmlpError, match="but got images of 10x10; resize them"):
+        export(allmlp.create_model("mixer_digits").eval(), path, to="torch", example=wide)
     with pytest.raises(AllmlpError, match="computes the same for every batch, without looking at"):
         export(Looks(2, 2).eval(), path, to="torch", example=torch.randn(4, 2))
     assert list(tmp_path.iterdir()) == []

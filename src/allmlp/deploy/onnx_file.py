@@ -94,6 +94,9 @@ class OnnxNet:
 
     Attributes:
         about: the description in it.
+
+    Raises:
+        AllmlpError: packages are missing, or ONNX Runtime cannot compute what the file says.
     """
 
     def __init__(self, content: bytes, texts: tuple[TextColumn, ...] = ()):
@@ -101,7 +104,8 @@ class OnnxNet:
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3  # errors
-        self._session = runtime.InferenceSession(content, options, ["CPUExecutionProvider"])
+        with _refusals():
+            self._session = runtime.InferenceSession(content, options, ["CPUExecutionProvider"])
         self._texts = texts
         told: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.about: dict[str, Any] = json.loads(told[ABOUT])
@@ -110,7 +114,8 @@ class OnnxNet:
         arrays: dict[str, np.ndarray] = {name: t.numpy() for name, t in feeds.items()}
         if self._texts:
             arrays["texts"] = _as_texts(arrays.pop("codes"), self._texts)
-        return torch.from_numpy(self._session.run(None, arrays)[0])
+        with _refusals():
+            return torch.from_numpy(self._session.run(None, arrays)[0])
 
 
 def quantize(content: bytes) -> bytes:
@@ -120,22 +125,29 @@ def quantize(content: bytes) -> bytes:
         AllmlpError: there is no product that ONNX Runtime can compute so.
     """
     onnx, _, _, quantization = require_onnx("onnxruntime.quantization")
+    model = onnx.load_model_from_string(content)
+    flat = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) == 2}
+    stacked = [node.name for node in model.graph.node if not flat & set(node.input[1:2])]
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / "model.onnx"
-        quantization.quantize_dynamic(
-            onnx.load_model_from_string(content),
-            path,
-            op_types_to_quantize=["MatMul", "Gemm"],
-            per_channel=True,
-        )
-        changed = path.read_bytes()
-    kinds = {node.op_type for node in onnx.load_model_from_string(changed).graph.node}
+        # a scale for each channel, but one for all matrices of a stack, such as those of an
+        # ensemble: ONNX Runtime has no product for more
+        for per_channel in (True, False):
+            quantization.quantize_dynamic(
+                model,
+                path,
+                op_types_to_quantize=["MatMul", "Gemm"],
+                per_channel=per_channel,
+                nodes_to_exclude=stacked if per_channel else [],
+            )
+            model = onnx.load(path)
+    kinds = {node.op_type for node in model.graph.node}
     if not kinds & {"MatMulInteger", "DynamicQuantizeMatMul"}:
         raise AllmlpError(
             "int8 is for products with matrices of weights, in float32, and this network has none "
             "that ONNX Runtime would take; leave out int8"
         )
-    return changed
+    return model.SerializeToString()
 
 
 def _name_batch(graph: Any) -> None:
@@ -190,6 +202,17 @@ def _as_texts(codes: np.ndarray, columns: tuple[TextColumn, ...]) -> np.ndarray:
             by_code[column.missing] = ""
         texts[:, place] = [by_code[int(code)] for code in codes[:, place]]
     return texts
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """ONNX Runtime's exceptions, which have no class in common, as ours."""
+    try:
+        yield
+    except Exception as e:
+        raise AllmlpError(
+            f"ONNX Runtime cannot compute what the exported file says ({e}); export --to torch"
+        ) from e
 
 
 @contextlib.contextmanager

@@ -128,6 +128,7 @@ def write_graph(
         require_onnx()
     if tolerance is None:
         tolerance = _TOLERANCES[_precision(graph.module)]
+    graph(graph.take(2))  # examples that do not fit are the network's to refuse
     with replace_file(path) as file:  # entered first: a folder that refuses says so at once
         program = trace(graph)
         content = to_onnx(graph, program) if to == "onnx" else to_torch(graph, program)

@@ -90,4 +90,6 @@ def _record(path: Path) -> dict[str, Any]:
         with safe_open(path, "pt") as file:
             return json.loads((file.metadata() or {}).get(_FORMAT, "{}"))
     except (OSError, SafetensorError, json.JSONDecodeError) as e:
-        raise AllmlpError(f"{path} cannot be read as an estimator ({e})") from e
+        raise AllmlpError(
+            f"{path} cannot be read as an estimator ({e}); give an intact safetensors file"
+        ) from e
