@@ -104,6 +104,7 @@ class _Quantile(nn.Module):
     starts: Tensor
     last: Tensor
     quantiles: Tensor
+    counts_equal: Tensor
 
     def __init__(self, places: list[int], columns: list[NumberColumn]):
         super().__init__()
@@ -117,31 +118,34 @@ class _Quantile(nn.Module):
         self.register_buffer("starts", torch.arange(len(columns)) * 2**self.steps)
         self.register_buffer("last", sizes - 1)
         self.register_buffer("quantiles", table.flatten())
+        self.register_buffer("counts_equal", torch.tensor([True, False]))
 
     def forward(self, numbers: Tensor) -> Tensor:
         values = numbers[:, self.places]
         # the interval of a value, and where in it
-        at = self._count(values, equal=True) - 1
+        reached, below = self._count(values).unbind(-1)
+        at = reached - 1
         low = torch.minimum(at.clamp(min=0), self.last - 1)
         floor, ceiling = self._quantile(low), self._quantile(low + 1)
         share = ((values - floor) / (ceiling - floor)).clamp(0, 1)
         upper = torch.where(at >= self.last, self.last.to(share), low + share)
         # a value that is there many times has many ranks: the first of them and the last
-        first = torch.minimum(self._count(values, equal=False), self.last)
+        first = torch.minimum(below, self.last)
         lower = torch.where(self._quantile(first) == values, first.to(share), upper)
         return normal_quantile((upper + lower) / (2 * self.last))
 
     def _quantile(self, place: Tensor) -> Tensor:
         return self.quantiles[self.starts + place]
 
-    def _count(self, values: Tensor, *, equal: bool) -> Tensor:
-        """How many quantiles are below a value, or `equal` to it."""
-        count = torch.zeros_like(values, dtype=torch.int64)
+    def _count(self, values: Tensor) -> Tensor:
+        """How many quantiles a value (n, f) has reached, and how many are below it: (n, f, 2)."""
+        values, starts = values[..., None], self.starts[:, None]
+        place = starts.expand(values.shape[0], -1, 2)  # `len` would fix the size of a batch
         for step in (2**power for power in reversed(range(self.steps))):
-            reached = self._quantile(count + (step - 1))
-            below = reached <= values if equal else reached < values
-            count = torch.where(below, count + step, count)
-        return count
+            met = self.quantiles[place + (step - 1)]
+            passed = (met < values) | (self.counts_equal & (met == values))
+            place = torch.where(passed, place + step, place)
+        return place - starts
 
 
 def normal_quantile(p: Tensor) -> Tensor:
