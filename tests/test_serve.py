@@ -17,9 +17,6 @@ import pytest
 import allmlp
 from allmlp.deploy import export_run
 
-pytest.importorskip("fastapi")
-pytest.importorskip("uvicorn")
-
 SERVER = Path(__file__).parents[1] / "examples" / "70_serve.py"
 # as on a machine that has neither
 START = """
@@ -37,7 +34,9 @@ pytestmark = pytest.mark.unhooked
 def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
     path = tmp_path_factory.mktemp("runs") / "small"
     sizes = {"depth": 1, "width": 8, "channel_hidden": 16, "token_hidden": 8}
-    config = {"model": {"overrides": sizes}, "train": {"warmup": 0.5}, "run": {"device": "cpu"}}
+    # a file answers in float32 wherever it runs
+    quick = {"device": "cpu", "precision": "fp32"}
+    config = {"model": {"overrides": sizes}, "train": {"warmup": 0.5}, "run": quick}
     run = allmlp.train(config, epochs=2, run=str(path), progress=False)
     export_run(run)
     return run
@@ -131,6 +130,7 @@ def test_answers_limits_a_full_house_and_a_drain(server: Server, run: Any) -> No
     answer = slow.getresponse()
     assert answer.status == 200
     assert json.loads(answer.read())[0]["class"] == found[0]["class"]
+    slow.close()
     assert server.process.wait(timeout=60) in (0, -signal.SIGTERM)
     assert server.process.stderr
     assert "Traceback" not in server.process.stderr.read()

@@ -16,7 +16,8 @@ from allmlp.runs.run import Run, load_run
 TINY: dict[str, Any] = {
     "model": {"overrides": {"depth": 1, "width": 8, "channel_hidden": 16, "token_hidden": 8}},
     "train": {"epochs": 2, "warmup": 0.5},
-    "run": {"device": "cpu"},
+    # a file answers in float32 wherever it runs
+    "run": {"device": "cpu", "precision": "fp32"},
 }
 
 
