@@ -379,6 +379,7 @@ class Looks(nn.Linear):
         return super().forward(inputs if inputs.sum() > 0 else -inputs)
 
 
+@pytest.mark.unhooked
 def test_what_cannot_be_a_file(tmp_path: Path) -> None:
     path = tmp_path / "net.pt2"
     with pytest.raises(AllmlpError, match="unknown format 'tflite'; choose one of: onnx, torch"):
