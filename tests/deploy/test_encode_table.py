@@ -26,7 +26,7 @@ def some_table(count: int, seed: int = 0, stretch: float = 1.0) -> Table:
 @pytest.mark.parametrize("scaling", ["quantile", "robust", "standard", "range"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_same_rows_as_the_encoder(scaling: str, dtype: str) -> None:
-    encoder = fit_encoder(some_table(500), scaling=scaling, dtype=dtype)  # type: ignore[arg-type]
+    encoder = fit_encoder(some_table(500), scaling=scaling, dtype=dtype)
     others = some_table(300, seed=1, stretch=4.0)  # beyond the training's range
     for table in (some_table(500), others):
         numbers, codes = encoder.columns(table)

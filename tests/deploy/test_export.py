@@ -383,7 +383,7 @@ class Looks(nn.Linear):
 def test_what_cannot_be_a_file(tmp_path: Path) -> None:
     path = tmp_path / "net.pt2"
     with pytest.raises(AllmlpError, match="unknown format 'tflite'; choose one of: onnx, torch"):
-        export(allmlp.create_model("mixer_digits").eval(), path, to="tflite")  # type: ignore[arg-type]
+        export(allmlp.create_model("mixer_digits").eval(), path, to="tflite")
     with pytest.raises(AllmlpError, match="in training mode; call model.eval"):
         export(allmlp.create_model("mixer_digits"), path)
     with pytest.raises(AllmlpError, match="a Linear does not say what it takes; pass example="):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped]
 import pytest
 import torch
 
