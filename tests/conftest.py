@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import signal
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +34,14 @@ def golden() -> Path:
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[Callable[[], None]]:
+    """What sends this process a Ctrl-C: a suite in the background of a shell ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: signal.raise_signal(signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

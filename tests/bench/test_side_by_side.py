@@ -5,7 +5,6 @@ import importlib
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
 import types
@@ -123,10 +122,10 @@ def test_the_others_go_on_without_a_model_that_fails() -> None:
     assert measure_memory(broken[3], 1).error == "its process was ended by SIGABRT"
 
 
-def test_ctrl_c_keeps_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_keeps_what_was_measured(ctrl_c: Callable[[], None]) -> None:
     def interrupt(text: str) -> None:
         if text == "train: round 2 of 3, 1 rows":
-            signal.raise_signal(signal.SIGINT)
+            ctrl_c()
 
     found = bench_models(
         TINY[:1], batch_size=1, threads=1, rounds=3, device="cpu", report=interrupt

@@ -2,8 +2,8 @@
 
 import csv
 import json
-import signal
 import sys
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
@@ -47,12 +47,15 @@ def test_two_models_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_ctrl_c_writes_what_was_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    ctrl_c: Callable[[], None],
 ) -> None:
     training_step = side_by_side.training_step
 
     def interrupted(*arguments: object) -> object:
-        signal.raise_signal(signal.SIGINT)
+        ctrl_c()
         return training_step(*arguments)
 
     monkeypatch.setattr(side_by_side, "training_step", interrupted)
