@@ -26,7 +26,14 @@ SHORT = {
     "43_explain.py": ["--epochs", "2"],
 }
 # each takes longer than all of a room's tests
-LONG = {"22_kan_law.py", "23_kan_noisy_law.py", "31_width_transfer.py", "60_scaling_law.py"}
+LONG = {
+    "22_kan_law.py",
+    "23_kan_noisy_law.py",
+    "31_width_transfer.py",
+    "32_gradient_flow_picture.py",
+    "41_bilinear_mixer.py",
+    "60_scaling_law.py",
+}
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,7 @@ def test_several_targets() -> None:
     assert len(column.formula_) == 1
 
 
+@pytest.mark.slow
 def test_classes() -> None:
     x = np.random.default_rng(0).uniform(-1, 1, (120, 2))
     y = np.where(x[:, 0] > x[:, 1] ** 2, "above", "below")
