@@ -14,9 +14,9 @@ WORKS = """
 --version
 models mixer_*
 info mixer_b16
-train digits --epochs 1 --run runs/one
+train digits --epochs 1 --run runs/one --train.warmup 0
 train --resume runs/one
-train digits --epochs 1 --run runs/two --seed 1
+train digits --epochs 1 --run runs/two --seed 1 --train.warmup 0
 predict runs/one runs/one/eval/samples/3.png
 eval runs/one
 report runs/one
@@ -25,17 +25,17 @@ compare runs/one runs/two
 probe runs/one digits --k 5
 data check digits
 data shard digits shards
-train shards --model mixer_digits --epochs 1 --run runs/shards
+train shards --model mixer_digits --epochs 1 --train.warmup 0 --run runs/shards
 train table.csv --target y --epochs 2 --run runs/table
 predict runs/table table.csv
-kan fit table.csv --target y --epochs 5 --out runs/kan --formula
+kan fit table.csv --target y --epochs 5 --run runs/kan --formula
 scale fit sweep.csv --loss loss --size n --samples d
 theory sawtooth
 theory depth
 """
 NAMES = {  # the extra that a command needs
-    "train digits --epochs 1 --train.optimizer schedule_free": "allmlp[schedulefree]",
-    "train digits --epochs 1 --run.tensorboard true": "allmlp[tensorboard]",
+    "train digits --train.optimizer schedule_free": "allmlp[schedulefree]",
+    "train digits --run.tensorboard true": "allmlp[tensorboard]",
     "train table.parquet --target y": "allmlp[tabular]",
     "train images.parquet": "allmlp[hf]",
     "train hf:org/name": "allmlp[hf]",
