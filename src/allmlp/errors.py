@@ -9,6 +9,7 @@ __all__ = [
     "check_choice",
     "check_integers",
     "check_rates",
+    "first_line",
     "listing",
     "printable",
     "shown",
@@ -78,6 +79,16 @@ def shown(value: object) -> str:
         return _SHORT.repr(value)
     except ValueError:  # an integer of more than 4,300 digits
         return f"a {type(value).__name__} too long to show"
+
+
+def first_line(error: BaseException) -> str:
+    r"""The first line of what another library says went wrong; its type if it says nothing.
+
+    Example:
+        >>> first_line(RuntimeError("out of memory\nset DEBUG=1 for more")), first_line(EOFError())
+        ('out of memory', 'EOFError')
+    """
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def listing(names: Sequence[str], shown: int = 5) -> str:

@@ -179,7 +179,7 @@ def test_an_evaluation_that_was_cut_short(copied: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "says"),
     [
-        ("metrics.jsonl", "metrics.jsonl is damaged"),
+        ("metrics.jsonl", "metrics.jsonl, line 1 is damaged"),
         ("sessions.json", "sessions.json is damaged"),
         ("eval/scores.json", "scores.json is damaged"),
         ("eval/summary.json", "summary.json is damaged"),

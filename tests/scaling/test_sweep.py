@@ -12,8 +12,8 @@ import torch
 
 import allmlp
 from allmlp.errors import AllmlpError
+from allmlp.jsonl import read_lines
 from allmlp.scaling import Settings, Trial, make_trials, run_sweep
-from allmlp.scaling.ledger import read_lines
 from allmlp.scaling.measure import measure
 from allmlp.scaling.sweep import open_sweep
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from allmlp.errors import AllmlpError
+from allmlp.errors import AllmlpError, first_line
 from allmlp.zoo import create_model, list_models
 from allmlp.zoo.published import PUBLISHED, PublishedResult
 from allmlp.zoo.registry import variant_config, variant_name
@@ -125,7 +125,7 @@ def find_peers(*, img_size: int | None = None) -> list[Contestant]:
         ) from e
     except Exception as e:  # a torchvision for another torch: RuntimeError
         raise AllmlpError(
-            f"the peers are built by timm, which cannot be imported ({str(e).splitlines()[0]}); "
+            f"the peers are built by timm, which cannot be imported ({first_line(e)}); "
             "install a timm and a torchvision that are made for this torch"
         ) from e
     side = img_size or 224

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from allmlp.deploy.graph import ABOUT, Feeds, Graph, TextColumn
-from allmlp.errors import AllmlpError
+from allmlp.errors import AllmlpError, first_line
 
 __all__ = ["OnnxNet", "quantize", "require_onnx", "to_onnx"]
 
@@ -72,8 +72,9 @@ def to_onnx(graph: Graph, program: ExportedProgram) -> bytes:
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as e:
-        reason = str(e).strip().split("\n")[0]
-        raise AllmlpError(f"torch cannot write this as ONNX ({reason}); export --to torch") from e
+        raise AllmlpError(
+            f"torch cannot write this as ONNX ({first_line(e)}); export --to torch"
+        ) from e
     assert made is not None  # with dynamo=True
     model = made.model_proto
     _name_batch(model.graph)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
 from allmlp.deploy.graph import ABOUT, Feeds, Graph
-from allmlp.errors import AllmlpError
+from allmlp.errors import AllmlpError, first_line
 
 __all__ = ["TorchNet", "to_torch", "trace"]
 
@@ -32,10 +32,9 @@ def trace(graph: Graph) -> ExportedProgram:
             return torch.export.export(graph.module, tuple(feeds.values()), dynamic_shapes=shapes)
     # whatever a network's own code raises on tensors without numbers
     except Exception as e:
-        reason = str(e).strip().split("\n")[0]
         raise AllmlpError(
             "a file needs a network that computes the same for every batch, without looking at "
-            f"numbers or at the batch's size; torch says: {reason or type(e).__name__}"
+            f"numbers or at the batch's size; torch says: {first_line(e)}"
         ) from e
 
 

@@ -3,7 +3,6 @@
 Axes: n images, k classes.
 """
 
-import json
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 
 from allmlp.errors import AllmlpError
+from allmlp.jsonl import read_lines
 from allmlp.runs.augmented import Augmented, read_augmented
 from allmlp.runs.config import Config
 from allmlp.runs.config_tree import build_config, flatten, read_yaml
@@ -25,7 +25,7 @@ from allmlp.training import FlowRecord
 from allmlp.zoo.macs import count_macs
 from allmlp.zoo.stored import ModelRecord, read_record
 
-__all__ = ["Kept", "RunRecord", "find_runs", "read_lines", "read_run"]
+__all__ = ["Kept", "RunRecord", "find_runs", "read_run"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,17 +144,6 @@ def find_runs(folder: Path) -> list[Path]:
     if not runs:
         raise AllmlpError(f"no run in {folder}; name a run directory, or a folder of several")
     return runs
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Objects of a log; a last line that is being written is left out."""
-    if not path.is_file():
-        return []
-    text = path.read_text(encoding="utf-8")
-    try:
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-    except json.JSONDecodeError as e:
-        raise AllmlpError(f"{path} is damaged ({e}); use another run") from e
 
 
 def _kept(path: Path) -> Kept | None:

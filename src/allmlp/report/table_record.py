@@ -16,7 +16,7 @@ from allmlp.errors import AllmlpError
 from allmlp.estimators.table_models import model_name
 from allmlp.estimators.table_run import read_table_config
 from allmlp.estimators.table_source import TableConfig
-from allmlp.report.record import read_lines
+from allmlp.jsonl import read_lines
 from allmlp.runs.directory import RunDirectory
 from allmlp.runs.scores import Bin
 from allmlp.runs.sessions import Session, read_sessions

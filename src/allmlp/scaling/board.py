@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from allmlp.scaling.ledger import append_line, hold, read_lines
+from allmlp.jsonl import read_lines
+from allmlp.scaling.ledger import append_line, hold
 from allmlp.scaling.trial import Trial
 
 __all__ = ["Board", "FolderBoard", "Measure", "Row", "Turn"]

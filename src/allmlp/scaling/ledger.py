@@ -19,7 +19,7 @@ try:
 except ImportError:  # not a POSIX system
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["append_line", "hold", "hold_on", "read_lines"]
+__all__ = ["append_line", "hold", "hold_on"]
 
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
@@ -38,30 +38,6 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
         file.write(json.dumps(record).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSONL file; one that is only half written is no object yet.
-
-    Raises:
-        AllmlpError: a whole line holds something else.
-    """
-    if not path.is_file():
-        return []
-    content = path.read_bytes()
-    lines = content[: content.rfind(b"\n") + 1].splitlines()
-    records = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            record = json.loads(line)
-        except ValueError as e:
-            raise AllmlpError(
-                f"{path}, line {number} is damaged ({e}); remove it, and its trial runs again"
-            ) from e
-        if not isinstance(record, dict):
-            raise AllmlpError(f"{path}, line {number} holds no object; remove it")
-        records.append(record)
-    return records
 
 
 @contextmanager

@@ -16,9 +16,10 @@ from json import dumps
 from pathlib import Path
 from typing import TypeVar
 
-from allmlp.errors import AllmlpError
+from allmlp.errors import AllmlpError, first_line
+from allmlp.jsonl import read_lines
 from allmlp.scaling.board import Measure, Row, Turn, by_key
-from allmlp.scaling.ledger import append_line, hold, read_lines
+from allmlp.scaling.ledger import append_line, hold
 from allmlp.scaling.trial import Settings, Trial
 
 try:
@@ -201,9 +202,8 @@ def _open(storage: str, name: str, heartbeat: int) -> optuna.Study:
         except (ImportError, ValueError, *_DATABASE) as e:
             # two workers may make the tables of an empty database at once: one of them fails
             if attempt == _ATTEMPTS - 1:
-                first = str(e).splitlines()[0] if str(e) else type(e).__name__
                 raise AllmlpError(
-                    f"the storage {_shown(storage)} cannot be used ({first}); give "
+                    f"the storage {_shown(storage)} cannot be used ({first_line(e)}); give "
                     "sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
                 ) from e
         time.sleep(random.uniform(0.2, 0.6))

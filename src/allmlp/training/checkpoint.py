@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from allmlp.errors import AllmlpError
+from allmlp.errors import AllmlpError, first_line
 from allmlp.files import replace_file
 
 __all__ = ["SCHEMA", "load_checkpoint", "save_checkpoint"]
@@ -43,7 +43,7 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         state = torch.load(path, map_location=device, weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError) as e:
         raise AllmlpError(
-            f"{path} is no intact checkpoint ({str(e).splitlines()[0]}); use another one"
+            f"{path} is no intact checkpoint ({first_line(e)}); use another one"
         ) from e
     if not isinstance(state, dict) or not isinstance(state.get("schema"), int):
         raise AllmlpError(f"{path} is no checkpoint of allmlp")

@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from allmlp.errors import AllmlpError, check_choice
+from allmlp.errors import AllmlpError, check_choice, first_line
 
 __all__ = ["PRECISIONS", "autocast_dtype", "choose_device"]
 
@@ -28,8 +28,9 @@ def choose_device(name: str) -> torch.device:
             device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as e:
-        reason = str(e).splitlines()[0]
-        raise AllmlpError(f"device {name!r} cannot be used ({reason}); try device=cpu") from e
+        raise AllmlpError(
+            f"device {name!r} cannot be used ({first_line(e)}); try device=cpu"
+        ) from e
     return device
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from allmlp.data.online import require_online
-from allmlp.errors import AllmlpError
+from allmlp.errors import AllmlpError, first_line
 from allmlp.files import replace_file, write_text
 
 __all__ = ["cache_folder", "fetch_hub", "fetch_url"]
@@ -64,16 +64,17 @@ def fetch_hub(repository: str) -> tuple[Path, dict[str, Any]]:
             "hf: needs the package huggingface_hub; install it by pip install 'allmlp[hub]'"
         ) from None
     require_online(f"hf:{repository}")
-    reason: Exception | None = None
+    reasons: list[Exception] = []
     for name in HUB_FILES:
         try:
             path = Path(hub.hf_hub_download(repository, name))
         except (OSError, ValueError) as e:  # what the hub raises derives from these
-            reason = e
+            reasons.append(e)
             continue
         return path, _hub_config(hub, repository)
-    first = str(reason).strip().splitlines()[0] if str(reason).strip() else type(reason).__name__
-    raise AllmlpError(f"cannot get hf:{repository} ({first}); give a local file instead")
+    raise AllmlpError(
+        f"cannot get hf:{repository} ({first_line(reasons[-1])}); give a local file instead"
+    )
 
 
 def _hub_config(hub: Any, repository: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from allmlp.errors import AllmlpError
+from allmlp.errors import AllmlpError, first_line
 
 __all__ = ["read_settings", "read_tensors"]
 
@@ -45,10 +45,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         EOFError,
         KeyError,
     ) as e:
-        reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
         raise AllmlpError(
-            f"cannot read weights from {path}: {reason[:200]}; give an intact safetensors, npz or "
-            "PyTorch state-dict file"
+            f"cannot read weights from {path}: {first_line(e)[:200]}; give an intact "
+            "safetensors, npz or PyTorch state-dict file"
         ) from e
 
 
@@ -67,7 +66,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         settings = yaml.safe_load(beside.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as e:
         raise AllmlpError(
-            f"cannot read {beside}: {str(e).splitlines()[0]}; it must be plain YAML. After "
+            f"cannot read {beside}: {first_line(e)}; it must be plain YAML. After "
             "prune_input pykan writes a Python object as base_fun_name: put silu there"
         ) from e
     if not isinstance(settings, dict):
