@@ -226,7 +226,7 @@ def test_what_is_missing_or_left_over_is_named() -> None:
     with pytest.raises(AllmlpError, match=r"1 tensors more than that \(pos_embed\)"):
         convert_state({**state, "pos_embed": torch.zeros(1)})
     gap = {k.replace("blocks.1.", "blocks.2."): v for k, v in state.items()}
-    with pytest.raises(AllmlpError, match="timm file lacks block 1"):
+    with pytest.raises(AllmlpError, match="timm file lacks layer 1"):
         convert_state(gap)
 
 

@@ -75,5 +75,5 @@ def test_what_is_missing_or_left_over_is_named() -> None:
     with pytest.raises(AllmlpError, match=r"1 tensors more than that \(extra\)"):
         convert_state({**state, "extra": torch.zeros(1)})
     gap = {k.replace("blocks.1.", "blocks.2."): t for k, t in state.items()}
-    with pytest.raises(AllmlpError, match="timm file lacks block 1; is it whole"):
+    with pytest.raises(AllmlpError, match="timm file lacks layer 1; is it whole"):
         convert_state(gap)

@@ -118,19 +118,9 @@ class Certificate:
         return self["error"].attained
 
     @property
-    def promised_width(self) -> Value | None:
-        """What the theorem says about `width`."""
-        return self["width"].promised
-
-    @property
     def promised_depth(self) -> Value | None:
         """What the theorem says about `depth`."""
         return self["depth"].promised
-
-    @property
-    def promised_parameters(self) -> Value | None:
-        """What the theorem says about `parameters`."""
-        return self["parameters"].promised
 
     @property
     def promised_error(self) -> Value | None:

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from allmlp.models.bilinear import BilinearMLPConfig
-from allmlp.zoo.convert.format import Converted, Pulled, Settings
-from allmlp.zoo.convert.kan_layers import count_layers
+from allmlp.zoo.convert.format import Converted, Pulled, Settings, count_layers
 
 __all__ = ["BILINEAR_FORMATS", "BilinearFormat"]
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from allmlp.errors import AllmlpError
 from allmlp.models.convmixer import ConvMixerConfig
-from allmlp.zoo.convert.format import Converted, Pulled, Settings, State
+from allmlp.zoo.convert.format import Converted, Pulled, Settings, State, count_layers
 
 __all__ = ["CONVMIXER_FORMATS", "ConvMixerFormat"]
 
@@ -51,7 +50,8 @@ class ConvMixerFormat:
             AllmlpError: tensors are missing or left over.
         """
         pulled = Pulled(self.format, state)
-        depth = self._depth(state)
+        sign = re.escape(f"{self.block['depthwise']}.weight").replace(re.escape("{i}"), r"(\d+)")
+        depth = count_layers(self.format, state, sign, first=self.first_block)
         pairs = list(zip(self.stem, ("stem.conv", "stem.norm"), strict=True))
         for i in range(depth):
             for ours, theirs in self.block.items():
@@ -69,15 +69,6 @@ class ConvMixerFormat:
         return Converted(
             self.format, self.family, config, pulled.ours, tuple(pulled.renamed), notes
         )
-
-    def _depth(self, state: Mapping[str, Tensor]) -> int:
-        key = re.escape(f"{self.block['depthwise']}.weight").replace(re.escape("{i}"), r"(\d+)")
-        numbers = {int(m[1]) for name in state if (m := re.fullmatch(key, name))}
-        expected = set(range(self.first_block, self.first_block + len(numbers)))
-        if numbers != expected:
-            missing = min(expected - numbers)
-            raise AllmlpError(f"this {self.format} file lacks block {missing}; is it whole?")
-        return len(numbers)
 
     def _config(self, ours: State, depth: int, img_size: tuple[int, int] | None) -> ConvMixerConfig:
         width, in_chans, patch, _ = ours["stem.conv.weight"].shape

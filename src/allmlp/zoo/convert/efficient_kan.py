@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from allmlp.models.kan_config import KANConfig
-from allmlp.zoo.convert.format import Converted, Pulled, Settings
-from allmlp.zoo.convert.kan_layers import chain_widths, count_layers, same_in_all, spline_sizes
+from allmlp.zoo.convert.format import Converted, Pulled, Settings, count_layers
+from allmlp.zoo.convert.kan_layers import chain_widths, same_in_all, spline_sizes
 
 __all__ = ["EFFICIENT_KAN", "EfficientKAN"]
 

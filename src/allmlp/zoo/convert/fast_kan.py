@@ -13,8 +13,8 @@ from torch import Tensor
 
 from allmlp.errors import AllmlpError
 from allmlp.models.kan_config import KANConfig
-from allmlp.zoo.convert.format import Converted, Pulled, Settings
-from allmlp.zoo.convert.kan_layers import chain_widths, count_layers, same_in_all
+from allmlp.zoo.convert.format import Converted, Pulled, Settings, count_layers
+from allmlp.zoo.convert.kan_layers import chain_widths, same_in_all
 
 __all__ = ["FAST_KAN", "FastKAN"]
 

@@ -1,6 +1,7 @@
 """What every converter takes and gives."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -8,7 +9,15 @@ from torch import Tensor
 
 from allmlp.errors import AllmlpError
 
-__all__ = ["Converted", "Converter", "Pulled", "Settings", "State", "square_grid"]
+__all__ = [
+    "Converted",
+    "Converter",
+    "Pulled",
+    "Settings",
+    "State",
+    "count_layers",
+    "square_grid",
+]
 
 State = dict[str, Tensor]
 # what a settings file beside the weights says
@@ -105,6 +114,29 @@ class Pulled:
                 f"the file looks like {self.format} but has {len(self.rest)} tensors more than "
                 f"that ({keys}); it is of another network"
             )
+
+
+def count_layers(format: str, keys: Iterable[str], pattern: str, *, first: int = 0) -> int:
+    r"""How many layers keys name, numbered from `first` on without a gap.
+
+    Args:
+        format: for messages.
+        keys: of the state dict.
+        pattern: of a key that every layer has, its number in parentheses.
+        first: the number of the first layer.
+
+    Raises:
+        AllmlpError: a number is missing.
+
+    Example:
+        >>> count_layers("pykan", ["act_fun.0.coef", "act_fun.1.coef"], r"act_fun\.(\d+)\.coef")
+        2
+    """
+    numbers = {int(m[1]) for key in keys if (m := re.fullmatch(pattern, key))}
+    missing = set(range(first, first + len(numbers))) - numbers
+    if missing:
+        raise AllmlpError(f"this {format} file lacks layer {min(missing)}; is it whole?")
+    return len(numbers)
 
 
 def square_grid(

@@ -3,33 +3,14 @@
 Axes: i inputs, o outputs, m functions per edge, t knots.
 """
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from jaxtyping import Float
 from torch import Tensor
 
 from allmlp.errors import AllmlpError
 
-__all__ = ["chain_widths", "count_layers", "same_in_all", "spline_sizes"]
-
-
-def count_layers(format: str, keys: Iterable[str], pattern: str) -> int:
-    """How many layers keys name, numbered from 0 without a gap.
-
-    Args:
-        format: for messages.
-        keys: of the state dict.
-        pattern: of a key that every layer has, its number in parentheses.
-
-    Raises:
-        AllmlpError: a number is missing.
-    """
-    numbers = {int(m[1]) for key in keys if (m := re.fullmatch(pattern, key))}
-    missing = set(range(max(numbers) + 1)) - numbers
-    if missing:
-        raise AllmlpError(f"this {format} file lacks layer {min(missing)}; is it whole?")
-    return len(numbers)
+__all__ = ["chain_widths", "same_in_all", "spline_sizes"]
 
 
 def spline_sizes(

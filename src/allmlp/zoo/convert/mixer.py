@@ -12,7 +12,7 @@ from torch import Tensor
 
 from allmlp.errors import AllmlpError
 from allmlp.models.mixer import MixerConfig
-from allmlp.zoo.convert.format import Converted, Pulled, Settings, State, square_grid
+from allmlp.zoo.convert.format import Converted, Pulled, Settings, State, count_layers, square_grid
 
 __all__ = ["MIXER_FORMATS", "MixerFormat", "to_timm"]
 
@@ -75,13 +75,8 @@ class MixerFormat:
         return Converted(self.format, "mixer", config, pulled.ours, tuple(pulled.renamed))
 
     def _depth(self, state: Mapping[str, Tensor]) -> int:
-        key = re.escape(self.parts["token_mlp.fc1"][0]).replace(re.escape("{i}"), r"(\d+)")
-        numbers = {int(m[1]) for name in state if (m := re.fullmatch(key, name))}
-        expected = set(range(self.first_block, self.first_block + len(numbers)))
-        if numbers != expected:
-            missing = min(expected - numbers)
-            raise AllmlpError(f"this {self.format} file lacks block {missing}; is it whole?")
-        return len(numbers)
+        sign = re.escape(self.parts["token_mlp.fc1"][0]).replace(re.escape("{i}"), r"(\d+)")
+        return count_layers(self.format, state, sign, first=self.first_block)
 
     def _layer(self, pulled: Pulled, keys: tuple[str, ...], ours: str) -> None:
         # biases and norms: singleton axes of old namings fall away

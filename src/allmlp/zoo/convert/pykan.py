@@ -19,8 +19,8 @@ from allmlp.errors import AllmlpError, check_choice
 from allmlp.models.kan_config import KANConfig, as_tuples
 from allmlp.ops.bspline import bspline_basis, cell_polynomials, extend_knots
 from allmlp.ops.spline_transfer import project_values, quadrature
-from allmlp.zoo.convert.format import Converted, Pulled, Settings
-from allmlp.zoo.convert.kan_layers import chain_widths, count_layers, same_in_all, spline_sizes
+from allmlp.zoo.convert.format import Converted, Pulled, Settings, count_layers
+from allmlp.zoo.convert.kan_layers import chain_widths, same_in_all, spline_sizes
 
 __all__ = ["PYKAN_FORMATS", "OldPykan", "Pykan"]
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from allmlp.zoo.convert.format import Converted, Pulled, Settings, State
-from allmlp.zoo.convert.kan_layers import count_layers
+from allmlp.zoo.convert.format import Converted, Pulled, Settings, State, count_layers
 
 __all__ = ["Renaming", "with_bias"]
 
