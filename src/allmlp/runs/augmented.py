@@ -19,6 +19,7 @@ from allmlp.runs.thumbnail import thumbnail
 __all__ = ["AUGMENTED", "Augmented", "read_augmented", "save_augmented"]
 
 AUGMENTED = "augmented.json"
+_KEPT = 16  # pictures
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,7 @@ class Augmented:
     label: str
 
 
-def save_augmented(
-    folder: Path, splits: Splits, preprocess: Preprocess, config: Config, limit: int = 16
-) -> None:
+def save_augmented(folder: Path, splits: Splits, preprocess: Preprocess, config: Config) -> None:
     """Write the first images of the first batch to `folder/augmented.json` and `augmented/`.
 
     Augmentation is a function of seed, epoch and visit, so these are the very images that were
@@ -47,7 +46,6 @@ def save_augmented(
         splits: the data; only the first batch of train is read.
         preprocess: of the model.
         config: of the run.
-        limit: how many.
 
     Raises:
         AllmlpError: too many broken images.
@@ -61,7 +59,7 @@ def save_augmented(
         train,
         preprocess,
         # mixing alone pairs the images of a batch
-        limit if augment.mix is None else config.train.batch_size,
+        _KEPT if augment.mix is None else config.train.batch_size,
         shuffle=(seed, 0),
         order=epoch_order(config.augment, part.labels.cpu(), seed, 0),
         augment=augment,
@@ -73,7 +71,7 @@ def save_augmented(
     shutil.rmtree(pictures, ignore_errors=True)
     pictures.mkdir()
     entries = []
-    for number, (image, label) in enumerate(zip(pixels[:limit], labels[:limit], strict=True)):
+    for number, (image, label) in enumerate(zip(pixels[:_KEPT], labels[:_KEPT], strict=True)):
         content, suffix = thumbnail(image)
         file = f"augmented/{number:02d}{suffix}"
         (folder / file).write_bytes(content)

@@ -35,6 +35,7 @@ from allmlp.training import choose_device
 __all__ = ["Evaluation", "evaluate_model", "evaluate_run", "save_samples"]
 
 Part = Literal["train", "val", "test", "all"]
+_SAMPLES = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -296,7 +297,7 @@ def _subset(only: Sequence[str], classes: Sequence[str]) -> Int[Tensor, " m"]:
     return class_numbers(only, classes)
 
 
-def save_samples(run: Run, data: ImageSet | ImageFiles, limit: int = 10) -> list[Path]:
+def save_samples(run: Run, data: ImageSet | ImageFiles) -> list[Path]:
     """Keep the first image of each of the first classes, for a first try at predicting.
 
     Files are copied as they are, tensors become PNG. What is no image is passed over.
@@ -307,7 +308,7 @@ def save_samples(run: Run, data: ImageSet | ImageFiles, limit: int = 10) -> list
     folder = run.directory.eval / "samples"
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for label in data.labels.unique().tolist()[:limit]:
+    for label in data.labels.unique().tolist()[:_SAMPLES]:
         positions = (data.labels == label).nonzero()[:, 0].tolist()
         for content, suffix in _contents(data, positions):
             written.append(folder / f"{label}{suffix}")

@@ -21,6 +21,7 @@ from allmlp.runs.thumbnail import thumbnail
 __all__ = ["MISTAKES", "Mistake", "read_mistakes", "save_mistakes", "worst_mistakes"]
 
 MISTAKES = "mistakes.json"
+_KEPT = 24  # pictures
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,6 @@ def save_mistakes(
     labels: Int[np.ndarray, " n"],
     positions: Int[np.ndarray, " n"],
     classes: Sequence[str],
-    limit: int = 24,
 ) -> None:
     """Write the surest mistakes to `folder/mistakes.json` and `folder/mistakes/`.
 
@@ -78,11 +78,10 @@ def save_mistakes(
         labels: indices into `classes`.
         positions: of each row in `images`.
         classes: names.
-        limit: how many.
     """
     pictures = folder / "mistakes"
     shutil.rmtree(pictures, ignore_errors=True)
-    rows = worst_mistakes(probabilities, labels, limit)
+    rows = worst_mistakes(probabilities, labels, _KEPT)
     found: list[Mistake] = []
     if rows:
         pictures.mkdir()

@@ -181,19 +181,17 @@ def confusion(probabilities: Probabilities, labels: Labels) -> Int[np.ndarray, "
     return confusion_matrix(labels, probabilities.argmax(axis=1), labels=every)
 
 
-def calibration_bins(
-    probabilities: Probabilities, labels: Labels, bins: int = BINS
-) -> tuple[Bin, ...]:
+def calibration_bins(probabilities: Probabilities, labels: Labels) -> tuple[Bin, ...]:
     """Images by their largest probability, in bins of equal width."""
     confidence = probabilities.max(axis=1).astype(np.float64)
     hits = probabilities.argmax(axis=1) == labels
-    edges = np.linspace(0, 1, bins + 1)
+    edges = np.linspace(0, 1, BINS + 1)
     # (low, high], the first one closed
     number = np.searchsorted(edges[1:-1], confidence, side="left")
-    counts = np.bincount(number, minlength=bins)
+    counts = np.bincount(number, minlength=BINS)
     with np.errstate(invalid="ignore"):
-        means = np.bincount(number, confidence, minlength=bins) / counts
-        shares = np.bincount(number, hits, minlength=bins) / counts
+        means = np.bincount(number, confidence, minlength=BINS) / counts
+        shares = np.bincount(number, hits, minlength=BINS) / counts
     return tuple(
         Bin(
             low=float(edges[i]),
@@ -202,7 +200,7 @@ def calibration_bins(
             confidence=_number(means[i]),
             accuracy=_number(shares[i]),
         )
-        for i in range(bins)
+        for i in range(BINS)
     )
 
 

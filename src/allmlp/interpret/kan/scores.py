@@ -29,7 +29,6 @@ _ROWS = 8192  # of one batch, where a whole tensor is given
 class Scores:
     """Statistics over samples, layer by layer, and what they say about the outputs."""
 
-    inputs_std: tuple[Tensor, ...]  # (i,): deviation of what each layer reads
     edges: tuple[Tensor, ...]  # (s, i): E, deviation of every edge
     edge_means: tuple[Tensor, ...]  # (s, i)
     sums: tuple[Tensor, ...]  # (s,): N, deviation of every sum over edges
@@ -100,7 +99,6 @@ def scores(model: KAN, x: Float[Tensor, "n i"] | Iterable[Float[Tensor, "_ i"]])
         edge_attribution.insert(0, handed[..., None] * own_share)
         node_attribution.insert(0, edge_attribution[0].sum(1))
     return Scores(
-        tuple(moments.input_std() for moments in total),
         edges,
         means,
         sums,
