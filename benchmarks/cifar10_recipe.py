@@ -5,14 +5,14 @@
         --epochs 300 --out benchmarks/results/cifar10_recipe_gpu.json
 
 Recipes are files of `recipes/`, three seeds each, by turns. With `--epochs` other than a recipe's
-own its warm-up is scaled with them. A row that the result holds already is kept, and a run that was
-interrupted goes on (`--runs`), so that the same command may be given again and again. `seconds` are
-those of training steps alone.
+own its warm-up is scaled with them. Rows (recipe, seed) are written as they come, and a run that
+was interrupted goes on (`--runs`); a second call measures what is missing. `seconds` are those of
+training steps alone, with as many threads as the record's machine says.
 """
 
 import argparse
+import itertools
 import json
-import os
 import statistics
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,14 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-import torch
 
 import allmlp
-from allmlp.bench import describe_machine
+from allmlp.bench import Record
 from allmlp.runs.config import Config
 from allmlp.runs.config_tree import build_config, read_yaml, set_path
 
 ROOT = Path(__file__).parents[1]
+PICTURES = ROOT / "docs" / "pictures"
 RESULT = ROOT / "benchmarks" / "results" / "cifar10_recipe.json"
 
 
@@ -84,58 +84,42 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     plt.close(figure)
 
 
+def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of the seeds of each recipe."""
+    table = []
+    for recipe in dict.fromkeys(row["recipe"] for row in rows):
+        own = [row for row in rows if row["recipe"] == recipe]
+        accuracies = [row["test_accuracy"] for row in own]
+        table.append(
+            {
+                "recipe": recipe,
+                "seeds": len(own),
+                "mean_test_accuracy": round(statistics.mean(accuracies), 4),
+                "worst": min(accuracies),
+                "best": max(accuracies),
+                "median_minutes": round(statistics.median(row["seconds"] for row in own) / 60, 1),
+            }
+        )
+    return table
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data")
     parser.add_argument("--recipes", nargs="+", default=["cifar10_cpu", "cifar10_mixer_nano"])
-    parser.add_argument("--epochs", type=int, default=20, help="of every recipe")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=12, help="of every recipe")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--runs", type=Path, default=Path("runs/cifar10_recipe"))
     parser.add_argument("--out", type=Path, default=RESULT)
     given = parser.parse_args()
-    result: dict[str, Any] = {"rows": []}
-    if given.out.is_file():
-        result = json.loads(given.out.read_text())
-    for seed in range(given.seeds):
-        for recipe in given.recipes:
-            key = {"recipe": recipe, "seed": seed, "epochs": given.epochs}
-            if any(key.items() <= row.items() for row in result["rows"]):
-                continue
-            folder = given.runs / f"{recipe}-{given.epochs}-{seed}"
-            row = {**key, **train_row(settings(recipe, given.epochs, given.data, seed, folder))}
-            minutes = row["seconds"] / 60
-            print(
-                f"{recipe}, seed {seed}: {row['test_accuracy']:.2%} on the test part; "
-                f"{minutes:.1f} minutes, 30 would be {given.epochs * 30 / minutes:.0f} epochs",
-                flush=True,
-            )
-            rows = [*result["rows"], row]
-            result = {
-                "machine": describe_machine("cuda" if torch.cuda.is_available() else "cpu"),
-                "data": os.path.basename(given.data),
-                "summary": summary(rows),
-                "rows": rows,
-            }
-            given.out.write_text(json.dumps(result, indent=1) + "\n")
-            draw(rows, given.out.with_suffix(".svg"))
-    print(json.dumps(result.get("summary", {}), indent=1))
-
-
-def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean, worst and best of the seeds of each recipe."""
-    accuracies: dict[str, list[float]] = {}
-    for row in rows:
-        name = f"{row['recipe']}, {row['epochs']} epochs"
-        accuracies.setdefault(name, []).append(row["test_accuracy"])
-    return {
-        name: {
-            "seeds": len(values),
-            "mean_test_accuracy": round(statistics.mean(values), 4),
-            "worst": min(values),
-            "best": max(values),
-        }
-        for name, values in accuracies.items()
-    }
+    shared = {"data": Path(given.data).name, "epochs": given.epochs}
+    record = Record(given.out, ("seed", "recipe"), shared, summarise)
+    for seed, recipe in record.missing(itertools.product(given.seeds, given.recipes)):
+        folder = given.runs / f"{recipe}-{given.epochs}-{seed}"
+        row = train_row(settings(recipe, given.epochs, given.data, seed, folder))
+        record.add({"recipe": recipe, "seed": seed, **row})
+    record.print_table()
+    draw(record.rows, PICTURES / f"{given.out.stem}.svg")
 
 
 if __name__ == "__main__":

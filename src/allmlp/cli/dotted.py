@@ -31,6 +31,6 @@ def rewrite_dotted(tokens: Sequence[str]) -> list[str]:
         if not equals:
             value = next(rest, "--")
             if value.startswith("--"):
-                raise AllmlpError(f"{name} needs a value")
+                raise AllmlpError(f"{name} needs a value, as in {name} VALUE")
         rewritten += ["--set", f"{name.removeprefix('--')}={value}"]
     return rewritten

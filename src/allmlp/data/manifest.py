@@ -33,7 +33,7 @@ def load_manifest(path: Path) -> Splits:
                 _row(row, f"{path}, line {reader.line_num}", "split" in columns) for row in reader
             ]
     except (UnicodeDecodeError, csv.Error) as e:
-        raise AllmlpError(f"{path} is no CSV in UTF-8 ({e})") from e
+        raise AllmlpError(f"{path} is no CSV in UTF-8 ({e}); save it again as that") from e
     if not rows:
         raise AllmlpError(f"{path} names no images; add a row for each")
     seen: set[str] = set()

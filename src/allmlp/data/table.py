@@ -153,7 +153,9 @@ def _parquet(path: Path) -> Any:
     try:
         return parquet.read_table(path)
     except OSError as e:
-        raise AllmlpError(f"{path} is no readable parquet file ({e})") from e
+        raise AllmlpError(
+            f"{path} is no readable parquet file ({e}); write it again, or as csv"
+        ) from e
 
 
 def _parts(values: Any) -> tuple[list[str], list[Any]]:

@@ -24,7 +24,7 @@ from sklearn.utils.validation import (
 from torch import Tensor, nn
 from torch.optim import LBFGS, Optimizer
 
-from allmlp.errors import AllmlpError, check_integers
+from allmlp.errors import AllmlpError, check_integers, shown
 from allmlp.estimators.saved import Saved, read_estimator, write_estimator
 from allmlp.estimators.settings import Training
 from allmlp.training import History, Penalty, Task, choose_device, fit
@@ -292,7 +292,7 @@ class NetworkEstimator(BaseEstimator, ABC):
 
     def _evaluation(self, eval_set: tuple[Any, ...]) -> tuple[Readable, np.ndarray, Any]:
         if not isinstance(eval_set, tuple) or len(eval_set) not in (2, 3):
-            raise AllmlpError("eval_set is (X, y) or (X, y, weights)")
+            raise AllmlpError(f"eval_set is (X, y) or (X, y, weights), got {shown(eval_set)}")
         inputs = self._read(eval_set[0], reset=False)
         y = _array(eval_set[1])
         check_consistent_length(np.empty((len(inputs), 1)), y)

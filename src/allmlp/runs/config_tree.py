@@ -49,13 +49,15 @@ def read_yaml(path: Path) -> Tree:
             )
         tree = yaml.safe_load(text)
     except FileNotFoundError:
-        raise AllmlpError(f"no config file at {path}") from None
+        raise AllmlpError(
+            f"no config file at {path}; give the config.yaml of a run, or a recipe"
+        ) from None
     except (OSError, AllmlpError):
         raise
     # `!!int x` and its like, and values nested without end, make yaml raise nearly anything
     except Exception as e:
         reason = " ".join(str(e).split())[:300] or type(e).__name__
-        raise AllmlpError(f"{path} is no valid YAML: {reason}") from e
+        raise AllmlpError(f"{path} is no valid YAML: {reason}; mend it there") from e
     if not _is_small(tree):
         raise AllmlpError(
             f"{path} holds more than {_MOST:,} values, or deeper than {_DEEPEST}, aliases written "
@@ -82,7 +84,7 @@ def set_path(tree: Tree, path: str, value: Any) -> None:
     for section in sections:
         tree = tree.setdefault(section, {})
         if not isinstance(tree, dict):
-            raise AllmlpError(f"{path}: {section} is a value, not a section")
+            raise AllmlpError(f"{path}: {section} is a value, not a section; set {section} itself")
     tree[last] = value
 
 

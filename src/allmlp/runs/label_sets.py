@@ -30,9 +30,11 @@ def read_label_sets(path: Path, images: Images) -> list[list[int]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise AllmlpError(f"no label sets at {path}") from None
+        raise AllmlpError(f"no label sets at {path}; give the path of a JSON file") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as e:
-        raise AllmlpError(f"{path} is no JSON ({e})") from e
+        raise AllmlpError(
+            f"{path} is no JSON ({e}); it must be a list with the classes of every image"
+        ) from e
     entries = _by_name(path, content, images) if isinstance(content, Mapping) else content
     if not isinstance(entries, list) or len(entries) != len(images):
         count = f"{len(entries)} entries" if isinstance(entries, list) else type(entries).__name__

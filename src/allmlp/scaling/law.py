@@ -153,7 +153,10 @@ class PowerLawFit:
         except (OSError, ValueError) as e:
             raise AllmlpError(f"a fitted law is a JSON file; {path} cannot be read: {e}") from e
         if not isinstance(state, dict):
-            raise AllmlpError(f"not a fitted law: {path} holds a {type(state).__name__}")
+            raise AllmlpError(
+                f"not a fitted law: {path} holds a {type(state).__name__}; write one "
+                "with PowerLawFit.save"
+            )
         return cls.from_dict(state)
 
     def __str__(self) -> str:

@@ -38,7 +38,7 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         AllmlpError: no checkpoint, a damaged one, or one of a newer allmlp.
     """
     if not path.is_file():
-        raise AllmlpError(f"no checkpoint at {path}")
+        raise AllmlpError(f"no checkpoint at {path}; give the file of one, as last.ckpt of a run")
     try:
         state = torch.load(path, map_location=device, weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError) as e:
@@ -46,7 +46,9 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
             f"{path} is no intact checkpoint ({first_line(e)}); use another one"
         ) from e
     if not isinstance(state, dict) or not isinstance(state.get("schema"), int):
-        raise AllmlpError(f"{path} is no checkpoint of allmlp")
+        raise AllmlpError(
+            f"{path} is no checkpoint of allmlp; foreign weights are read by load_pretrained"
+        )
     if state["schema"] > SCHEMA:
         raise AllmlpError(
             f"{path} has checkpoint schema {state['schema']}, this allmlp reads up to {SCHEMA}; "

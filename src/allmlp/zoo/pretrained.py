@@ -151,7 +151,10 @@ def build_pretrained(
 
 def _require_same_sizes(name: str, family: str, variant: Any, weights: Weights) -> None:
     if weights.family != family:
-        raise AllmlpError(f"{weights.source} holds a {weights.family}, {name} is a {family}")
+        raise AllmlpError(
+            f"{weights.source} holds a {weights.family}, {name} is a {family}; "
+            f"name a {weights.family}"
+        )
     if weights.name == name:  # the source knows its own sizes, changed ones included
         return
     for size in variant.SIZES:

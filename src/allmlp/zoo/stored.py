@@ -120,7 +120,10 @@ def read_record(folder: Path) -> ModelRecord:
             classes=tuple(classes) if classes else None,
         )
     except FileNotFoundError:
-        raise AllmlpError(f"{folder} holds no model: it has no {RECORD}") from None
+        raise AllmlpError(
+            f"{folder} holds no model: it has no {RECORD}; give the folder of a run or "
+            "of a saved model"
+        ) from None
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, IndexError) as e:
         raise AllmlpError(f"{path} is damaged ({e}); use another copy") from e
 

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from allmlp.errors import AllmlpError, first_line
+from allmlp.errors import AllmlpError, first_line, shown
 
 __all__ = ["read_settings", "read_tensors"]
 
@@ -31,7 +31,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     readers = {".safetensors": load_file, ".npz": _read_npz}
     if not path.is_file():
-        raise AllmlpError(f"no weight file at {path}")
+        raise AllmlpError(f"no weight file at {path}; give the path of one")
     reader = readers.get(path.suffix, _read_torch)
     try:
         return reader(path)
@@ -70,7 +70,10 @@ def read_settings(path: Path) -> dict[str, Any]:
             "prune_input pykan writes a Python object as base_fun_name: put silu there"
         ) from e
     if not isinstance(settings, dict):
-        raise AllmlpError(f"{beside} must hold names and values, it holds {type(settings)}")
+        raise AllmlpError(
+            f"{beside} must hold names and values, it holds {shown(settings)}; "
+            "mend it, or take it away"
+        )
     return settings
 
 
