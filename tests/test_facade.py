@@ -28,6 +28,12 @@ def test_stub_and_module_offer_the_same_names() -> None:
     assert names == allmlp._HOME
 
 
+def test_every_room_but_the_command_line_is_offered() -> None:
+    folder = Path(allmlp.__file__).parent
+    rooms = {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert rooms - {"cli"} == set(allmlp._ROOMS)
+
+
 def test_unknown_attribute() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'creat_model'"):
         allmlp.creat_model  # noqa: B018

@@ -21,13 +21,15 @@ _HOME: dict[str, str] = {
     "train": "allmlp.runs.train",
 }
 _ROOMS: tuple[str, ...] = (
+    "bench",
     "data",
     "deploy",
-    "interpret",
     "estimators",
+    "interpret",
     "layers",
     "models",
     "ops",
+    "report",
     "runs",
     "scaling",
     "theory",

@@ -1,3 +1,4 @@
+from allmlp import bench as bench
 from allmlp import data as data
 from allmlp import deploy as deploy
 from allmlp import estimators as estimators
@@ -5,6 +6,7 @@ from allmlp import interpret as interpret
 from allmlp import layers as layers
 from allmlp import models as models
 from allmlp import ops as ops
+from allmlp import report as report
 from allmlp import runs as runs
 from allmlp import scaling as scaling
 from allmlp import theory as theory
