@@ -22,6 +22,7 @@ from scipy.optimize import linprog
 from allmlp.errors import AllmlpError
 from allmlp.theory.affine_maps import layer_bytes
 from allmlp.theory.certificate import Certificate, Claim, Theorem
+from allmlp.theory.elimination import eliminate
 from allmlp.theory.exact_lines import ExactLines, Form
 from allmlp.theory.region_bounds import least_upper, montufar_upper
 from allmlp.theory.region_graph import all_distinct, merged_count
@@ -315,20 +316,8 @@ def _proves(forms: list[Form], chosen: list[int], multipliers: Array) -> bool:
 def _near_kernel(rows: list[list[Fraction]], start: list[Fraction]) -> list[Fraction]:
     """The solution of `rows x = 0` whose free unknowns are those of `start`."""
     n = len(start)
-    pivots: list[int] = []
     # the largest unknowns are the best pivots: small ones may have to be exactly 0
-    for column in sorted(range(n), key=lambda i: -start[i]):
-        r = len(pivots)
-        found = next((i for i in range(r, len(rows)) if rows[i][column]), None)
-        if found is None:
-            continue
-        rows[r], rows[found] = rows[found], rows[r]
-        rows[r] = [value / rows[r][column] for value in rows[r]]
-        for i in range(len(rows)):
-            if i != r and rows[i][column]:
-                factor = rows[i][column]
-                rows[i] = [a - factor * b for a, b in zip(rows[i], rows[r], strict=True)]
-        pivots.append(column)
+    pivots = eliminate(rows, sorted(range(n), key=lambda i: -start[i]))
     solution = list(start)
     for row, pivot in zip(rows, pivots, strict=False):
         others = (row[j] * start[j] for j in range(n) if j != pivot and j not in pivots)

@@ -8,6 +8,7 @@ from typing import Any
 
 from allmlp.errors import AllmlpError
 from allmlp.theory.certificate import Certificate, Claim, Theorem
+from allmlp.theory.elimination import eliminate
 from allmlp.theory.exact_net import ExactNet, Rational
 from allmlp.theory.pieces import graph, on_segment
 
@@ -148,19 +149,7 @@ def _solution_or_kernel(matrix: Matrix, right: list[Fraction]) -> list[Fraction]
     """X with `matrix x = right`, or a kernel vector if the matrix is singular."""
     n = len(matrix)
     rows = [[*row, value] for row, value in zip(matrix, right, strict=True)]
-    pivots: list[int] = []
-    for column in range(n):
-        r = len(pivots)
-        found = next((i for i in range(r, n) if rows[i][column]), None)
-        if found is None:
-            continue
-        rows[r], rows[found] = rows[found], rows[r]
-        rows[r] = [value / rows[r][column] for value in rows[r]]
-        for i in range(n):
-            if i != r and rows[i][column]:
-                factor = rows[i][column]
-                rows[i] = [a - factor * b for a, b in zip(rows[i], rows[r], strict=True)]
-        pivots.append(column)
+    pivots = eliminate(rows, range(n))
     if len(pivots) == n:
         return [row[n] for row in rows]
     free = next(c for c in range(n) if c not in pivots)
