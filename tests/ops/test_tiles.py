@@ -56,11 +56,12 @@ def some_knots(inputs: int, k: int, grid: int, uniform: bool, dtype: torch.dtype
 @settings(deadline=None, max_examples=40)
 @given(
     uniform=st.booleans(),
-    grid=st.integers(1, 12),
+    grid=st.integers(1, 24),
     order=st.integers(0, 4),
     outside=st.sampled_from(["linear", "clamp", "zero"]),
     rows=st.integers(0, 9),
     inputs=st.sampled_from([1, 3, 511, 513]),
+    within=st.booleans(),
     scaled=st.booleans(),
     seed=st.integers(0, 99),
 )
@@ -73,13 +74,18 @@ def test_kernels_equal_the_formula(
     outside: str,
     rows: int,
     inputs: int,
+    within: bool,
     scaled: bool,
     seed: int,
 ) -> None:
     torch.manual_seed(seed)
     tensors = some_knots(inputs, k, grid, uniform, dtype)
     expansion = Expansion.of("bspline", k=k, outside=outside)
-    x = (2 * torch.randn(inputs, rows, dtype=dtype)).T  # in and outside, not contiguous
+    # in and outside, or where every function is one formula; not contiguous
+    x = 2 * torch.randn(inputs, rows, dtype=dtype).T
+    if within:
+        first, last = tensors[0][:, k], tensors[0][:, -k - 1]
+        x = first + (last - first) * (0.5 + 0.45 * x.tanh())
     s = torch.randn(inputs, rows, dtype=dtype).T if scaled else None
     factors = torch.randn(rows, grid + k, inputs, dtype=dtype)
     found = []

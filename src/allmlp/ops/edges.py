@@ -145,13 +145,13 @@ def _outputs(
 
     def work(part: int, samples: slice) -> None:
         for n, (tiles, w) in enumerate(rest):
-            for tile, values in _tiles(samples, rows, buffers[part], w):
-                tiles.fill(values, tile, None)
-                matrix = values.flatten(1).to(w.dtype)
+            for tile, basis, matrix in _tiles(samples, rows, buffers[part], w):
+                tiles.fill(basis, tile, None)
+                into, matrix = outputs[tile], matrix.to(w.dtype)
                 if begun or n:
-                    torch.addmm(outputs[tile], matrix, columns[n], out=outputs[tile])
+                    torch.addmm(into, matrix, columns[n], out=into)
                 else:
-                    torch.mm(matrix, columns[n], out=outputs[tile])
+                    torch.mm(matrix, columns[n], out=into)
 
     on_cores(work, slices)
     return outputs
@@ -203,16 +203,18 @@ def _gradients(
         # one product after the other, so that its weights, or their gradient, stay in the cache
         for position, (n, values, slopes, w) in enumerate(rest):
             if wanted[1 + n]:
-                for tile, basis in _tiles(samples, rows, buffers[part], w):
+                total = sums[position][part]
+                for tile, basis, matrix in _tiles(samples, rows, buffers[part], w):
                     values.fill(basis, tile, None)
-                    total, matrix = sums[position][part], basis.flatten(1)
                     _add(total, dy[tile], matrix, tile.start == samples.start)
             if dx is None:
                 continue
-            for tile, basis in _tiles(samples, rows, buffers[part], w):
-                # an operand that has to be made anew costs its pages
-                place = basis.flatten(1) if w.dtype == basis.dtype else None
-                made = torch.mm(dy[tile], flat[position], out=place).view(basis.shape)
+            for tile, basis, matrix in _tiles(samples, rows, buffers[part], w):
+                if w.dtype == basis.dtype:
+                    torch.mm(dy[tile], flat[position], out=matrix)
+                    made = basis
+                else:  # an operand that has to be made anew costs its pages
+                    made = torch.mm(dy[tile], flat[position]).view(basis.shape)
                 if begun or position:
                     assert spare is not None
                     slopes.contract(spare, tile, made)
@@ -240,9 +242,16 @@ def _add(total: Tensor, dy: Tensor, matrix: Tensor, first: bool) -> None:
         torch.addmm(total, dy.T, matrix, out=total)
 
 
-def _tiles(samples: slice, rows: int, buffer: Tensor, w: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    # which samples, and memory (b, m, i) for what is made of them
+def _tiles(
+    samples: slice, rows: int, buffer: Tensor, w: Tensor
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    # which samples, and memory for what is made of them, as (b, m, i) and as (b, mi)
+    numbers = w[0].numel()
+    matrix = buffer[: rows * numbers].view(rows, numbers)
+    basis = matrix.view(rows, *w.shape[1:])
     for start in range(samples.start, samples.stop, rows):
-        tile = slice(start, min(start + rows, samples.stop))
-        numbers = (tile.stop - start) * w[0].numel()
-        yield tile, buffer[:numbers].view(tile.stop - start, *w.shape[1:])
+        left = samples.stop - start
+        if left < rows:
+            yield slice(start, samples.stop), basis[:left], matrix[:left]
+        else:
+            yield slice(start, start + rows), basis, matrix

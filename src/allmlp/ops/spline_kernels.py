@@ -26,8 +26,9 @@ BLOCK = 512
 # Samples that visit the weights of one input in turn, which stay in the first cache meanwhile; and
 # inputs whose taps are kept for them.
 SAMPLES, NEAR = 128, 32
-# Functions of an input that are chosen side by side; among more, k + 1 are placed one by one.
-FEW = 12
+# Functions of an input that are made side by side, zeros and all, before it is faster to place the
+# k + 1 that are not 0: by choice among these; by the formula of them all, in `fill`, in `contract`.
+FEW, FEW_FILLED, FEW_SUMMED = 12, 22, 16
 
 
 @compiled
@@ -102,12 +103,47 @@ def _taps(x, powers, knots, table, edges, start, first, last, beyond, rows, cell
 
 
 @compiled
-def fill(x, powers, knots, table, edges, scale, first, last, beyond, s, out):
+def _all_inside(x, knots, start, first, last, beyond, steps):
+    # steps[i], in distances of knots from the first one; whether no input needs what `_taps` does
+    # beyond the cells and for NaN (a function vanishes outside of its own cells by itself)
+    stop = start + x.size
+    far = x.dtype.type(np.inf)
+    low = -far if beyond[2] else x.dtype.type(first)
+    high = far if beyond[2] else x.dtype.type(last + 1)
+    origin, width = knots[0, start:stop], knots[1, start:stop]
+    inside = 0
+    for i in range(x.size):
+        steps[i] = (x[i] - origin[i]) / width[i]
+        inside += (steps[i] >= low) & (steps[i] < high)
+    return inside == x.size
+
+
+@compiled
+def _bump(t, zero, powers, exponents, ramps):
+    # a function at t knots from its middle, max(f0 - g0 |t|, 0)^p - max(f1 - g1 |t|, 0)^p; what it
+    # is a derivative of is even
+    odd = (len(powers) - 1 - len(exponents)) % 2 == 1
+    (f0, g0), (f1, g1) = ramps
+    upper, lower = f0 - g0 * abs(t), f1 - g1 * abs(t)
+    upper = upper if upper > zero else zero
+    lower = lower if lower > zero else zero
+    value, less = upper, lower
+    for _ in range(len(exponents) - 1):
+        value, less = value * upper, less * lower
+    value = value - less
+    return -value if odd and t > zero else value
+
+
+@compiled
+def fill(x, powers, exponents, ramps, knots, table, edges, scale, first, last, beyond, s, out):
     """Values, times s: out (b, m, i) is overwritten.
 
     Args:
         x: (b, i).
         powers: (0, 1, ..., k); loops over a tuple's length are unrolled for every k.
+        exponents: any p numbers, p of `ramps`; none where there are none.
+        ramps: what all functions of uniform knots are made of, the same but for their middle
+            (`ops.tiles.ramps_of`): ((f0, g0), (f1, g1)).
         knots: (i, c + 1); of uniform knots the first one and the distance, (2, i).
         table: coefficients on every cell (i, c, p, r); of uniform knots (1, 1, p, r), the same on
             all.
@@ -124,7 +160,8 @@ def fill(x, powers, knots, table, edges, scale, first, last, beyond, s, out):
     size, inputs = out.shape[1], x.shape[1]
     taps, degree = len(powers), len(powers) - 1
     rows, cell = _buffers(x, powers)
-    zero = x.dtype.type(0)
+    steps = rows[0]
+    zero, half = x.dtype.type(0), x.dtype.type(0.5) * x.dtype.type(taps)
     for b in range(x.shape[0]):
         for start in range(0, inputs, BLOCK):
             stop = min(start + BLOCK, inputs)
@@ -133,6 +170,21 @@ def fill(x, powers, knots, table, edges, scale, first, last, beyond, s, out):
             if s.size:
                 for i in range(n):
                     rows[2, i] *= s[b, start + i]
+            if (
+                len(exponents) > 0
+                and size <= FEW_FILLED
+                and _all_inside(x[b, start:stop], knots, start, first, last, beyond, steps)
+            ):
+                for q in range(size):
+                    piece, middle = out[b, q, start:stop], x.dtype.type(q) + half
+                    if s.size == 0 and len(exponents) == degree:  # all gains are 1
+                        for i in range(n):
+                            piece[i] = _bump(steps[i] - middle, zero, powers, exponents, ramps)
+                    else:
+                        for i in range(n):
+                            value = _bump(steps[i] - middle, zero, powers, exponents, ramps)
+                            piece[i] = rows[2, i] * value
+                continue
             _taps(
                 x[b, start:stop],
                 powers,
@@ -174,7 +226,9 @@ def fill(x, powers, knots, table, edges, scale, first, last, beyond, s, out):
 
 
 @compiled
-def contract(x, powers, knots, table, edges, scale, first, last, beyond, factors, out):
+def contract(
+    x, powers, exponents, ramps, knots, table, edges, scale, first, last, beyond, factors, out
+):
     """The sum over the functions, values times factors (b, m, i): out (b, i) is overwritten.
 
     The other arguments are those of `fill`.
@@ -182,12 +236,40 @@ def contract(x, powers, knots, table, edges, scale, first, last, beyond, factors
     size, inputs = factors.shape[1], x.shape[1]
     taps, degree = len(powers), len(powers) - 1
     rows, cell = _buffers(x, powers)
-    zero = x.dtype.type(0)
+    steps = rows[0]
+    zero, one = x.dtype.type(0), x.dtype.type(1)
+    half = x.dtype.type(0.5) * x.dtype.type(taps)
     for b in range(x.shape[0]):
         for start in range(0, inputs, BLOCK):
             stop = min(start + BLOCK, inputs)
             n = stop - start
             rows[2, :n] = scale[start:stop]
+            if (
+                len(exponents) > 0
+                and size <= FEW_SUMMED
+                and _all_inside(x[b, start:stop], knots, start, first, last, beyond, steps)
+            ):
+                piece = out[b, start:stop]
+                for i in range(n):
+                    piece[i] = zero
+                for q in range(0, size - 1, 2):  # by pairs: half as often to the sum and back
+                    left, right = factors[b, q, start:stop], factors[b, q + 1, start:stop]
+                    middle = x.dtype.type(q) + half
+                    for i in range(n):
+                        t = steps[i] - middle
+                        value = left[i] * _bump(t, zero, powers, exponents, ramps)
+                        piece[i] += value + right[i] * _bump(
+                            t - one, zero, powers, exponents, ramps
+                        )
+                if size % 2:
+                    left, middle = factors[b, size - 1, start:stop], x.dtype.type(size - 1) + half
+                    for i in range(n):
+                        piece[i] += left[i] * _bump(
+                            steps[i] - middle, zero, powers, exponents, ramps
+                        )
+                for i in range(n):
+                    piece[i] *= rows[2, i]
+                continue
             _taps(
                 x[b, start:stop],
                 powers,

@@ -31,15 +31,13 @@ def in_threads(work: Callable[[slice], None], rows: int, least: int) -> None:
         rows: how many there are.
         least: rows that are worth a thread.
     """
-    library = _openmp(os.getpid())
-    if library is not None and library.omp_in_parallel():
+    parts = min(torch.get_num_threads(), rows // max(least, 1))
+    library = _openmp(os.getpid()) if parts > 1 else None
+    if parts <= 1 or (library is not None and library.omp_in_parallel()):
         work(slice(0, rows))
         return
-    parts = max(min(torch.get_num_threads(), rows // max(least, 1)), 1)
     slices = parts_of(rows, parts)
-    if parts == 1:
-        work(slices[0])
-    elif library is not None:
+    if library is not None:
         team(lambda part: work(slices[part]), parts)
     else:
         with ThreadPoolExecutor(parts - 1, thread_name_prefix="allmlp") as pool:

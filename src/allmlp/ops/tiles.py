@@ -178,24 +178,28 @@ class SplineTiles(Tiles):
                 coefficients = coefficients * (knots.diff(dim=1) ** -order)[..., None, None]
             table = array_of(coefficients.mT)
         self.x, self.tails = x, tails
+        self._inputs = array_of(x)
+        self._ones = self._inputs[:0, :0]
+        exponents, ramps = ramps_of(k, order, x.dtype) if polynomials is None else _NO_RAMPS
+        self._ramps: tuple[Any, Any] = exponents, ramps
         self.arguments: list[Any] = [tuple(range(k + 1)), places, table, edges, scale]
         self.arguments += [0, cells - 1] if tails else [k, cells - 1 - k]
         linear = outside == "linear"
         self.arguments.append((linear and order == 0, tails or order > int(linear), tails))
 
     def fill(self, basis: Tensor, rows: slice, s: Tensor | None) -> None:
-        self._call("fill", rows, None if s is None else s[rows], basis)
+        factors = self._ones if s is None else array_of(s[rows].to(self.x.dtype))
+        self._call("fill", rows, factors, basis)
 
     def contract(self, result: Tensor, rows: slice, factors: Tensor) -> None:
-        self._call("contract", rows, factors, result[rows])
+        self._call("contract", rows, array_of(factors.to(self.x.dtype)), result[rows])
 
-    def _call(self, name: str, rows: slice, source: Tensor | None, target: Tensor) -> None:
-        x, into = array_of(self.x[rows]), target.numpy()
-        given = None if source is None else array_of(source.to(self.x.dtype))
+    def _call(self, name: str, rows: slice, operand: Any, target: Tensor) -> None:
+        x, into, function = self._inputs[rows], target.numpy(), kernel(name)
+        powers, *rest = self.arguments
 
         def work(piece: slice) -> None:
-            operand = x[:0, :0] if given is None else given[piece]
-            kernel(name)(x[piece], *self.arguments, operand, into[piece])
+            function(x[piece], powers, *self._ramps, *rest, operand[piece], into[piece])
 
         in_threads(work, x.shape[0], LEAST // max(x.shape[1], 1))
 
@@ -208,9 +212,9 @@ class SplineTiles(Tiles):
             w: None where it is wanted.
             size: m.
         """
-        x, arguments = array_of(self.x), self.arguments
+        x, arguments = self._inputs, self.arguments
         samples, inputs = x.shape
-        scaled = x[:0, :0] if s is None else array_of(s)
+        scaled = self._ones if s is None else array_of(s)
         few = max(LEAST // (8 * max(inputs, 1)), 1)
         # with functions before and after those that exist, every cell has k + 1
         missing = len(arguments[0]) - 1 if self.tails else 0
@@ -277,6 +281,27 @@ def of_uniform_knots(k: int, order: int, dtype: torch.dtype) -> tuple[Any, Any]:
     edges = edges.masked_fill(edges.abs() < 1e-15, 0.0)
     table = _differentiated(taps, order).mT[None, None]
     return array_of(table.to(dtype)), array_of(edges.to(dtype))
+
+
+@cache
+def ramps_of(k: int, order: int, dtype: torch.dtype) -> tuple[tuple[int, ...], tuple[Any, ...]]:
+    """What `ops.spline_kernels.fill` takes as exponents and ramps; none for higher degrees.
+
+    A B-spline of degree k on uniform knots is, t knots from its middle and with h = (k + 1) / 2, a
+    sum of truncated powers, sum_j (-1)^j C(k+1, j) max(h - j - |t|, 0)^k / k!. Two of them vanish
+    nowhere up to k = 3; beyond, more have to cancel.
+    """
+    p = k - order
+    if k > 3 or p < 1:
+        return _NO_RAMPS
+    number = np.float64 if dtype == torch.float64 else np.float32
+    # the factor of each goes into its power
+    slopes = [(math.comb(k + 1, j) / math.factorial(p)) ** (1 / p) for j in range(2)]
+    ramps = [(number(g * ((k + 1) / 2 - j)), number(g)) for j, g in enumerate(slopes)]
+    return tuple(range(p)), tuple(ramps)
+
+
+_NO_RAMPS: tuple[tuple[int, ...], tuple[Any, ...]] = (), ((0.0, 0.0), (0.0, 0.0))
 
 
 def _differentiated(polynomials: Tensor, order: int) -> Tensor:
