@@ -35,6 +35,16 @@ def test_a_linear_problem_is_solved_at_once() -> None:
     assert (model(x) - y).square().mean().item() == pytest.approx(expected, rel=1e-6)
 
 
+def test_parameters_keep_memory_of_their_own() -> None:
+    """As views of one vector they lay at other addresses than a copy's: other last digits."""
+    torch.manual_seed(0)
+    model = KAN([3, 2, 1], grid=5).float()
+    places = [parameter.data_ptr() for parameter in model.parameters()]
+    x = points(20, 3).float()
+    levenberg_marquardt(model, x, x.sum(1, keepdim=True), steps=3)
+    assert [parameter.data_ptr() for parameter in model.parameters()] == places
+
+
 def test_weights_count_like_repetitions() -> None:
     x, y = points(60), law(points(60))
     counts = torch.arange(60) % 3

@@ -6,6 +6,7 @@ Axes: n samples, o outputs, p trained parameters.
 
 import math
 import time
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -105,7 +106,7 @@ def levenberg_marquardt(
     for step in range(1, steps + 1):
         scale = size.clamp(min=1e-6 * float(size.max()) or 1.0)
         change, expected = _solve(triangle, right, math.sqrt(damping) * scale)
-        torch.nn.utils.vector_to_parameters(flat + change, parameters)
+        _set(parameters, flat + change)
         reached = _loss(model, x, y, root)
         if reached < loss:
             share = min((loss - reached) / max(expected, 1e-300), 1.0)
@@ -129,9 +130,18 @@ def levenberg_marquardt(
             history.stopped = f"{max_seconds:g} seconds over"
         if history.stopped:
             break
-    torch.nn.utils.vector_to_parameters(flat, parameters)
+    _set(parameters, flat)
     history.stopped = history.stopped or f"{steps} steps taken"
     return history
+
+
+@torch.no_grad()
+def _set(parameters: Sequence[Tensor], flat: Tensor) -> None:
+    # torch's vector_to_parameters would make them views of one storage, at odd addresses: products
+    # with a copy of the model, or with what was saved of it, then end in other last digits
+    pieces = flat.split([parameter.numel() for parameter in parameters])
+    for parameter, piece in zip(parameters, pieces, strict=True):
+        parameter.copy_(piece.view_as(parameter))
 
 
 def _linearised(
