@@ -25,7 +25,7 @@ SPLINE = Expansion.of("bspline", k=3, outside="linear")
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cores, "TILE", 1)
-    monkeypatch.setattr(cores, "MIN_ROWS", 3)
+    monkeypatch.setattr(cores, "TILE_ROWS", 3)
 
 
 def problem(b: int = 7, i: int = 3, o: int = 2, grid: int = 4) -> tuple[Tensor, Tensor, Tensor]:
@@ -53,7 +53,7 @@ def test_tiles_change_nothing_beyond_rounding(monkeypatch: pytest.MonkeyPatch) -
     results = []
     for rows in (1, 7, 100):
         monkeypatch.setattr(cores, "TILE", 1)
-        monkeypatch.setattr(cores, "MIN_ROWS", rows)
+        monkeypatch.setattr(cores, "TILE_ROWS", rows)
         y = layer(knots)(x, weight)
         first = torch.autograd.grad(y.square().sum(), (x, weight), create_graph=True)
         second = torch.autograd.grad(first[0].square().sum(), (x, weight))
@@ -140,7 +140,7 @@ def test_inner_batches_may_lie_on_any_axis() -> None:
 
 
 def test_low_precision_sums_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cores, "MIN_ROWS", 1)
+    monkeypatch.setattr(cores, "TILE_ROWS", 1)
     monkeypatch.setattr(cores, "TILE", 1)
     x = torch.zeros(1000, 1, dtype=torch.bfloat16)
     weight = torch.ones(1, 1, 1, dtype=torch.bfloat16, requires_grad=True)

@@ -36,6 +36,7 @@ def test_equals_the_branches_one_by_one(
     grid: int, rows: tuple[int, ...], inputs: int, outputs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cores, "TILE", 1)  # as many tiles as there can be
+    monkeypatch.setattr(cores, "TILE_ROWS", 32)
     some = branches(inputs, outputs, grid)
     x = torch.randn(inputs, *rows, dtype=F64).movedim(0, -1).requires_grad_()
     wanted = [x, *(branch.weight for branch in some)]

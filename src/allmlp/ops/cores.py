@@ -18,8 +18,10 @@ __all__ = ["on_cores", "schedule"]
 TILE = 2**18
 # On other devices, where every tile costs launches.
 FAR_TILE = 2**22
-# Below this many rows a product runs at a fraction of its speed.
+# Below this many rows a product runs at a fraction of its speed: no core gets fewer,
 MIN_ROWS = 32
+# and no tile, where a core has more: a tile costs calls from Python as well.
+TILE_ROWS = 96
 # Every tile passes over the gradient of the weights once: with this many rows it hides behind the
 # product. A tile of as many rows as there are outputs is no larger than the weights.
 ENOUGH_ROWS = 256
@@ -39,7 +41,7 @@ def schedule(x: Tensor, size: int, outputs: int) -> tuple[list[slice], int]:
     slices = parts_of(x.shape[0], parts)
     numbers = max(size * x.shape[1], 1)
     tile = TILE if x.device.type == "cpu" else FAR_TILE
-    most = max(tile // numbers, min(outputs, ENOUGH_ROWS), MIN_ROWS)
+    most = max(tile // numbers, min(outputs, ENOUGH_ROWS), TILE_ROWS)
     length = slices[-1].stop - slices[-1].start  # the longest
     return slices, -(-length // max(-(-length // most), 1))  # tiles of about one size
 
