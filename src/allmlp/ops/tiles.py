@@ -61,17 +61,17 @@ def prefers_local(
 ) -> bool:
     """Whether k + 1 functions of every cell are found faster than a product over all m is made.
 
-    In products' time, a tile costs m (o + 13) per input of a sample, 13 for filling it; the other
-    way (k + 1) (3 o + 48): its sums run at a third of a product's speed, and finding the cell costs
-    as much as 16 outputs. Measured for cubics in float32 on one core and on two, both take as long
-    at m = 13, 12 and 9 for o = 8, 64 and 256; the rule says 14, 13 and 13. Weights have to be
-    turned first, hence a least number of samples.
+    In products' time, a tile costs m (o + 7.5) per input of a sample, 7.5 for filling it; the other
+    way (k + 1) (2.2 o + 56): its sums run at less than half of a product's speed, and finding the
+    cell costs as much as 25 outputs. Measured for a step of cubics in float32, both take as long at
+    m = 19, 11.3 and 9.4 for o = 8, 64 and 256 on one core, at 12.5, 10.8 and 9.5 on two; the rule
+    says 18.9, 11.0 and 9.4. Weights have to be turned first, hence a least number of samples.
     """
     k, other = expansion.constants.get("k"), y if w is None else w
     if not isinstance(k, int) or other is None or other.dtype != x.dtype or not _fits(x):
         return False
     outputs = outputs_of(y, w)
-    return len(x) >= LEAST_SAMPLES and size * (outputs + 13) >= (k + 1) * (3 * outputs + 48)
+    return len(x) >= LEAST_SAMPLES and size * (outputs + 7.5) >= (k + 1) * (2.2 * outputs + 56)
 
 
 def tiles_of(expansion: Expansion, order: int, x: Tensor, tensors: Sequence[Tensor]) -> Tiles:
