@@ -277,23 +277,30 @@ def test_speed_of_augmentation_is_that_of_the_record() -> None:
 
 
 def test_speed_of_kans_is_that_of_the_record() -> None:
-    """docs/models/kan.md: a step in units of its floor, by widths, batch and grid."""
+    """docs/models/kan.md: passes in units of their floor, by widths, batch and grid."""
     record = json.loads((RECORDS / "kan_speed.json").read_text("utf-8"))["rows"]
     found = {
-        (str(r["widths"]), r["batch"], r["grid"], r["precision"], r["threads"]): r["step_by_floor"]
-        for r in record
+        (str(r["widths"]), r["batch"], r["grid"], r["precision"], r["threads"]): r for r in record
     }
-    shown = [row for row in rows_of("models/kan.md", 4) if re.match(r"\[.*\], b \d", row[0])]
+    columns = [
+        (1, "forward_by_floor", "allmlp"),
+        (2, "forward_by_floor", "allmlp"),
+        (1, "step_by_floor", "allmlp"),
+        (2, "step_by_floor", "allmlp"),
+        (2, "step_by_floor", "torch"),
+        (2, "step_by_floor", "pykan"),
+    ]
+    shown = [row for row in rows_of("models/kan.md", 7) if re.match(r"\[.*\], b \d", row[0])]
     assert len(shown) == 8
-    for name, one, two, torchs in shown:
+    for name, *cells in shown:
         widths, batch = re.findall(r"(\[.*\]), b (\d+)", name)[0]
         grid = int((re.findall(r"g = (\d+)", name) or ["5"])[0])
         precision = "bfloat16" if "bfloat16" in name else "float32"
-        cells = [(one, 1, "allmlp"), (two, 2, "allmlp"), (torchs, 2, "torch")]
-        for cell, threads, which in cells:
+        for cell, (threads, what, which) in zip(cells, columns, strict=True):
             if cell != "–":
-                median = found[widths, int(batch), grid, precision, threads][which][1]
-                assert abs(float(cell.split()[0]) - median) <= 0.0051, (name, threads, which)
+                median = found[widths, int(batch), grid, precision, threads][what][which][1]
+                rounding = 0.5 * 10 ** -len(cell.partition(".")[2])
+                assert abs(float(cell) - median) <= rounding + 1e-3, (name, threads, what, which)
 
 
 @pytest.mark.parametrize("name", ["accuracy", "speed", "tables", "tokens"])

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError
-from allmlp.interpret.kan import symbolic_formula
+from allmlp.interpret.kan import Formula, symbolic_formula
 from allmlp.models.kan import KAN
 
 NAMES = ["sin", "x^2", "exp", "x", "cos", "tanh", "gaussian", "x^3"]
@@ -87,6 +87,15 @@ def test_a_formula_that_leaves_its_domain_is_refused() -> None:
         symbolic_formula(model, data(1))
     with pytest.raises(AllmlpError, match="on held-out data it differs by nan"):
         symbolic_formula(model, inside, held_out=data(1))
+
+
+def test_where_a_formula_is_not_real_it_is_nothing() -> None:
+    """A constant column beyond its function's domain leaves a complex number (seed 887)."""
+    x = sympy.Symbol("x1")
+    formula = Formula((x + sympy.log(-2.0), x + sympy.log(2.0)), (x,), 0.0, None)
+    values = formula(np.array([[0.0], [1.0]]))
+    assert np.isnan(values[:, 0]).all()
+    np.testing.assert_allclose(values[:, 1], np.log(2) + np.array([0.0, 1.0]), rtol=1e-15)
 
 
 def test_mistakes() -> None:

@@ -65,15 +65,22 @@ class Formula:
         return sympy.lambdify(self.symbols, list(self.expressions), modules=["scipy", "numpy"])
 
     def __call__(self, x: Any) -> np.ndarray:
-        """Values (n, o) of data (n, columns), in float64, without torch."""
+        """Values (n, o) of data (n, columns), in float64, without torch; NaN where none is real."""
         columns = np.asarray(x, dtype=np.float64)
         if columns.ndim != 2 or columns.shape[1] != len(self.symbols):
             raise AllmlpError(
                 f"the formula takes data (n, {len(self.symbols)}), got shape {columns.shape}"
             )
         values = self._function(*columns.T)
-        whole = [np.broadcast_to(np.asarray(v, dtype=np.float64), len(columns)) for v in values]
-        return np.stack(whole, axis=1)
+        return np.stack([np.broadcast_to(_real(v), len(columns)) for v in values], axis=1)
+
+
+def _real(values: Any) -> np.ndarray:
+    # sympy takes the logarithm of a negative number, which a constant column leaves behind
+    found = np.asarray(values)
+    if np.iscomplexobj(found):
+        found = np.where(found.imag == 0, found.real, np.nan)
+    return found.astype(np.float64)
 
 
 def symbolic_formula(
