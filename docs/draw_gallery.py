@@ -2,9 +2,9 @@
 
 python docs/draw_gallery.py [NAME ...]
 
-`accuracy`, `speed`, `tables` and `tokens` are drawn from records, in seconds; `law`, `token_maps`,
-`front` and `report` train something small first, a minute of one core each; `report` needs
-Chromium.
+`accuracy`, `speed`, `kan_speed`, `tables` and `tokens` are drawn from records, in seconds; `law`,
+`token_maps`, `front` and `report` train something small first, a minute of one core each; `report`
+needs Chromium.
 """
 
 import argparse
@@ -155,6 +155,36 @@ def tokens() -> Figure:
     return figure
 
 
+def kan_speed() -> Figure:
+    """A step of KAN layers in units of its matrix products, on two threads."""
+    rows = [
+        row
+        for row in read("kan_speed")["rows"]
+        if row["threads"] == 2 and row["precision"] == "float32"
+    ]
+    rows.sort(key=lambda row: row["grid"])
+    names = [f"{row['widths']}, batch {row['batch']:,}, g = {row['grid']}" for row in rows]
+    figure = Figure(figsize=(7.5, 3.2), layout="constrained")
+    axes = figure.subplots()
+    shown = [("allmlp", "o", ""), ("torch", "D", "allmlp without numba"), ("pykan", "s", "")]
+    for (name, mark, label), color in zip(shown, SERIES, strict=False):
+        ratios = [row["step_by_floor"].get(name, (None, math.nan))[1] for row in rows]
+        axes.plot(ratios, range(len(rows)), mark, color=color, label=label or name)
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_yticks(range(len(rows)), names)
+    axes.invert_yaxis()
+    axes.tick_params(labelsize=8)
+    axes.set_xscale("log")
+    axes.set_xticks(
+        [0.2, 0.5, 1, 2, 5, 10, 20, 50], ["0.2", "0.5", "1", "2", "5", "10", "20", "50"]
+    )
+    axes.minorticks_off()
+    axes.set_xlabel("time of a step / time of its three dense products", fontsize=8)
+    axes.grid(axis="x", alpha=0.3)
+    figure.legend(fontsize=8, loc="outside upper right", ncols=3, frameon=False)
+    return figure
+
+
 def law() -> Figure:
     """A KAN that was trained on exp(sin(pi x) + y^2) and pruned, its edges named."""
     generator = torch.Generator().manual_seed(1000)
@@ -226,6 +256,7 @@ def report(path: Path) -> None:
 FIGURES: dict[str, tuple[Callable[[], Figure], str]] = {
     "accuracy": (accuracy, "svg"),
     "speed": (speed, "svg"),
+    "kan_speed": (kan_speed, "svg"),
     "tables": (tables, "svg"),
     "tokens": (tokens, "svg"),
     "law": (law, "svg"),

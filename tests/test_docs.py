@@ -303,7 +303,7 @@ def test_speed_of_kans_is_that_of_the_record() -> None:
                 assert abs(float(cell) - median) <= rounding + 1e-3, (name, threads, what, which)
 
 
-@pytest.mark.parametrize("name", ["accuracy", "speed", "tables", "tokens"])
+@pytest.mark.parametrize("name", ["accuracy", "speed", "kan_speed", "tables", "tokens"])
 def test_pictures_of_records_are_up_to_date(name: str, tmp_path: Path) -> None:
     """Otherwise `python docs/draw_gallery.py`, which says how."""
     runpy.run_path(str(DOCS / "draw_gallery.py"))["draw"](name, tmp_path)
