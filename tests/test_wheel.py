@@ -28,7 +28,7 @@ data shard digits shards
 train shards --model mixer_digits --epochs 1 --train.warmup 0 --run runs/shards
 train table.csv --target y --epochs 2 --run runs/table
 predict runs/table table.csv
-kan fit table.csv --target y --epochs 5 --run runs/kan --formula
+kan fit numbers.csv --target y --epochs 5 --run runs/kan --formula
 scale fit sweep.csv --loss loss --size n --samples d
 theory sawtooth
 theory depth
@@ -39,7 +39,7 @@ NAMES = {  # the extra that a command needs
     "train table.parquet --target y": "allmlp[tabular]",
     "train images.parquet": "allmlp[hf]",
     "train hf:org/name": "allmlp[hf]",
-    "eval hf:org/name digits": "allmlp[hub]",
+    "train digits --model.name mixer_b16 --model.pretrained hf:org/name": "allmlp[hub]",
     "scale run digits --out sweep --storage sqlite:///trials.db": "allmlp[sweep]",
 }
 
@@ -73,6 +73,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_command_works_or_names_the_extra(installed: Path, tmp_path: Path) -> None:
     rows = ["x,kind,y", *(f"{n / 7:.3f},{'ab'[n % 2]},{2 * n / 7 + n % 2:.3f}" for n in range(60))]
     (tmp_path / "table.csv").write_text("\n".join(rows) + "\n")
+    numbers = ["x,z,y", *(f"{n / 7:.3f},{n % 9},{2 * n / 7 + n % 9:.3f}" for n in range(60))]
+    (tmp_path / "numbers.csv").write_text("\n".join(numbers) + "\n")
     laws = [f"{n},{d},{1 + 20 / n**0.5 + 30 / d**0.5}" for n in (10, 40, 160) for d in (50, 200, 9)]
     (tmp_path / "sweep.csv").write_text("\n".join(["n,d,loss", *laws]) + "\n")
     for name in ("table.parquet", "images.parquet"):
