@@ -19,7 +19,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         return []
     content = path.read_bytes()
     records = []
-    # bytes, whose lines end at line feeds alone: text ends them at U+2028 as well
+    # of bytes: lines of text end at U+2028, too, which JSON may hold
     for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
         try:
             record = json.loads(line)

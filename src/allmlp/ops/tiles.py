@@ -180,8 +180,7 @@ class SplineTiles(Tiles):
         self.x, self.tails = x, tails
         self._inputs = array_of(x)
         self._ones = self._inputs[:0, :0]
-        exponents, ramps = ramps_of(k, order, x.dtype) if polynomials is None else _NO_RAMPS
-        self._ramps: tuple[Any, Any] = exponents, ramps
+        self._ramps = ramps_of(k, order, x.dtype) if polynomials is None else _NO_RAMPS
         self.arguments: list[Any] = [tuple(range(k + 1)), places, table, edges, scale]
         self.arguments += [0, cells - 1] if tails else [k, cells - 1 - k]
         linear = outside == "linear"
@@ -288,8 +287,8 @@ def ramps_of(k: int, order: int, dtype: torch.dtype) -> tuple[tuple[int, ...], t
     """What `ops.spline_kernels.fill` takes as exponents and ramps; none for higher degrees.
 
     A B-spline of degree k on uniform knots is, t knots from its middle and with h = (k + 1) / 2, a
-    sum of truncated powers, sum_j (-1)^j C(k+1, j) max(h - j - |t|, 0)^k / k!. Two of them vanish
-    nowhere up to k = 3; beyond, more have to cancel.
+    sum of truncated powers, sum_j (-1)^j C(k+1, j) max(h - j - |t|, 0)^k / k!. Up to k = 3 only the
+    first two of them are ever above 0; of higher degrees more would have to cancel.
     """
     p = k - order
     if k > 3 or p < 1:
