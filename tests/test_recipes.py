@@ -13,7 +13,7 @@ from allmlp.runs.config import Config
 from allmlp.runs.config_tree import build_config, flatten, read_yaml
 from allmlp.runs.objective import check_objective
 from allmlp.runs.optimize import build_run_optimizer, build_scheduler, check_optimize
-from allmlp.training import autocast_dtype
+from allmlp.training import choose_autocast_dtype
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
@@ -57,7 +57,7 @@ def test_every_key_is_known_and_every_part_can_be_built(recipe: Path) -> None:
     check_objective(config.train)
     build_augment(config.augment)
     assert config.train.warmup < config.train.epochs
-    autocast_dtype(config.run.precision, torch.device("cpu"))
+    choose_autocast_dtype(config.run.precision, torch.device("cpu"))
     with torch.device("meta"):
         model = allmlp.create_model(
             config.model.name,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-__all__ = ["duplicate_file", "replace_file", "sync_folder", "write_text"]
+__all__ = ["duplicate_file", "replace_file", "sync_folder", "temporary_path", "write_text"]
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         OSError: the folder is missing, read-only or full.
     """
-    temporary = _beside(path)
+    temporary = temporary_path(path)
     try:
         with temporary.open("wb") as file:
             yield file
@@ -54,7 +54,7 @@ def duplicate_file(source: Path, target: Path) -> None:
     Raises:
         OSError: `source` is missing, or the folder of `target` is missing, read-only or full.
     """
-    temporary = _beside(target)
+    temporary = temporary_path(target)
     try:
         temporary.unlink(missing_ok=True)
         os.link(source, temporary)
@@ -67,8 +67,11 @@ def duplicate_file(source: Path, target: Path) -> None:
     sync_folder(target.parent)
 
 
-def _beside(path: Path) -> Path:
-    # one fixed name for each writer process: a killed one leaves at most one stray file behind
+def temporary_path(path: Path) -> Path:
+    """Where to write what shall be renamed to `path`: beside it, hidden.
+
+    One fixed name for each writing process: a killed one leaves at most one stray file behind.
+    """
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 

@@ -11,7 +11,7 @@ from allmlp.training import (
     Classification,
     Regression,
     Task,
-    autocast_dtype,
+    choose_autocast_dtype,
     choose_device,
     decay_groups,
     load_checkpoint,
@@ -114,13 +114,13 @@ def test_regression_does_not_broadcast_targets() -> None:
 
 def test_precision() -> None:
     cpu = torch.device("cpu")
-    assert autocast_dtype("fp32", cpu) is None
-    assert autocast_dtype("bf16", cpu) is torch.bfloat16
+    assert choose_autocast_dtype("fp32", cpu) is None
+    assert choose_autocast_dtype("bf16", cpu) is torch.bfloat16
     native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    assert autocast_dtype("auto", cpu) is (torch.bfloat16 if native else None)
-    assert autocast_dtype("auto", torch.device("meta")) is None
+    assert choose_autocast_dtype("auto", cpu) is (torch.bfloat16 if native else None)
+    assert choose_autocast_dtype("auto", torch.device("meta")) is None
     with pytest.raises(AllmlpError, match="unknown precision 'fp16'; did you mean"):
-        autocast_dtype("fp16", cpu)
+        choose_autocast_dtype("fp16", cpu)
 
 
 def test_device() -> None:

@@ -15,7 +15,7 @@ from allmlp.bench.contestants import Contestant
 from allmlp.bench.work import forward_pass, noise, training_step
 from allmlp.errors import printable
 from allmlp.runs.speed import peak_memory
-from allmlp.training import autocast_dtype
+from allmlp.training import choose_autocast_dtype
 
 __all__ = ["Memory", "describe_failure", "measure_memory"]
 
@@ -109,7 +109,7 @@ def _measure(
     torch.set_num_threads(threads)
     device = torch.device(place)
     try:
-        dtype = autocast_dtype(precision, device)
+        dtype = choose_autocast_dtype(precision, device)
         with torch.device("meta"):  # what building imports, all of timm say, belongs to no model
             contestant.build()
         _load_kernels(device)

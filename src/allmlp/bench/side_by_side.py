@@ -16,7 +16,7 @@ from allmlp.bench.timing import Timing, take_turns
 from allmlp.bench.token_cost import TokenCost, measure_token_cost
 from allmlp.bench.work import forward_pass, matrix_product, noise, training_step
 from allmlp.errors import AllmlpError, check_choice, check_integers
-from allmlp.training import autocast_dtype, choose_device, describe_machine
+from allmlp.training import choose_autocast_dtype, choose_device, describe_machine
 from allmlp.zoo.macs import count_macs
 
 __all__ = ["bench_models"]
@@ -184,7 +184,7 @@ def _time(
                 continue
             report(f"{work}: {row.label} warms up")
             try:
-                dtype = autocast_dtype(row.precision, device)
+                dtype = choose_autocast_dtype(row.precision, device)
                 count = 1 if work == "latency" else row.batch_size
                 images, labels = noise(contestant.input_shape, count, device)
                 call: Callable[[], object] = (

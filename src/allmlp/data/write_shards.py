@@ -1,6 +1,5 @@
 """Write any data as tars in WebDataset's format: few large files instead of many small ones."""
 
-import os
 import re
 import shutil
 import tarfile
@@ -18,7 +17,7 @@ from allmlp.data.shards import CLASSES
 from allmlp.data.split import PARTS, Images, Splits
 from allmlp.data.stream import BrokenImages
 from allmlp.errors import AllmlpError, check_integers
-from allmlp.files import replace_file, sync_folder, write_text
+from allmlp.files import replace_file, sync_folder, temporary_path, write_text
 
 __all__ = ["Shard", "write_shards"]
 
@@ -73,8 +72,7 @@ def write_shards(
         raise AllmlpError(f"{folder} exists already; remove it, or choose another folder")
     folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # one fixed name for each process, as of `replace_file`
-    made = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    made = temporary_path(folder)
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir()
     try:

@@ -1,6 +1,5 @@
 """Training images as the first batch of the first epoch showed them."""
 
-import json
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,10 +8,9 @@ import torch
 from torch import Tensor
 
 from allmlp.data import Preprocess, Splits, iterate_batches
-from allmlp.errors import AllmlpError
-from allmlp.files import write_text
 from allmlp.runs.augment import build_augment, epoch_order
 from allmlp.runs.config import Config
+from allmlp.runs.entries import read_entries, write_entries
 from allmlp.runs.images import prepare_images
 from allmlp.runs.thumbnail import thumbnail
 
@@ -75,8 +73,8 @@ def save_augmented(folder: Path, splits: Splits, preprocess: Preprocess, config:
         content, suffix = thumbnail(image)
         file = f"augmented/{number:02d}{suffix}"
         (folder / file).write_bytes(content)
-        entries.append({"file": file, "label": _describe(label, part.classes)})
-    write_text(folder / AUGMENTED, json.dumps(entries, indent=2, ensure_ascii=False) + "\n")
+        entries.append(Augmented(file, _describe(label, part.classes)))
+    write_entries(folder / AUGMENTED, entries)
 
 
 def read_augmented(folder: Path) -> list[Augmented]:
@@ -85,13 +83,7 @@ def read_augmented(folder: Path) -> list[Augmented]:
     Raises:
         AllmlpError: the file is damaged.
     """
-    path = folder / AUGMENTED
-    try:
-        return [Augmented(**fields) for fields in json.loads(path.read_text(encoding="utf-8"))]
-    except FileNotFoundError:
-        return []
-    except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as e:
-        raise AllmlpError(f"{path} is damaged ({e}); delete it") from e
+    return read_entries(folder / AUGMENTED, Augmented, "delete it")
 
 
 def _describe(label: Tensor, classes: tuple[str, ...]) -> str:

@@ -33,7 +33,7 @@ from allmlp.training import (
     Task,
     Trace,
     Watcher,
-    autocast_dtype,
+    choose_autocast_dtype,
     distribute,
     evaluate,
     listen_for_stop,
@@ -106,7 +106,7 @@ def fit_run(
         "steps_per_epoch": plan.steps_per_epoch,
     }
     scheduler = build_scheduler(train, optimizer, goal=task.goals[selection.metric], **lengths)
-    dtype = autocast_dtype(config.run.precision, device)
+    dtype = choose_autocast_dtype(config.run.precision, device)
 
     with ExitStack() as stack:
         display: Display = Silent()

@@ -15,7 +15,7 @@ from allmlp.data.split import Images
 from allmlp.errors import AllmlpError, listing
 from allmlp.runs.config import Config
 from allmlp.runs.images import prepare_images
-from allmlp.training import NotFiniteError, autocast_dtype
+from allmlp.training import NotFiniteError, choose_autocast_dtype
 
 __all__ = ["Answers", "class_numbers", "gather_answers"]
 
@@ -58,7 +58,7 @@ def gather_answers(
     # broken images are left out on the way: each carries its place where its label would be
     numbered = replace(images, labels=torch.arange(len(images)))
     prepared = prepare_images(numbered, preprocess, config.data, broken).to(device)
-    dtype = autocast_dtype(config.run.precision, device)
+    dtype = choose_autocast_dtype(config.run.precision, device)
     logits, positions = [], []
     for batch, places in iterate_batches(prepared, preprocess, config.train.batch_size):
         with torch.autocast(device.type, dtype, enabled=dtype is not None):

@@ -1,9 +1,8 @@
 """Pictures of what a model gets wrong, surest first."""
 
-import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,8 @@ from jaxtyping import Float, Int
 
 from allmlp.data import ImageFiles, Preprocess
 from allmlp.data.split import Images
-from allmlp.errors import AllmlpError
-from allmlp.files import write_text
 from allmlp.runs.config import DataConfig
+from allmlp.runs.entries import read_entries, write_entries
 from allmlp.runs.images import prepare_images
 from allmlp.runs.thumbnail import thumbnail
 
@@ -105,8 +103,7 @@ def save_mistakes(
                     truth_probability=float(probabilities[row, labels[row]]),
                 )
             )
-    content_json = json.dumps([asdict(m) for m in found], indent=2, ensure_ascii=False)
-    write_text(folder / MISTAKES, content_json + "\n")
+    write_entries(folder / MISTAKES, found)
 
 
 def read_mistakes(folder: Path) -> list[Mistake]:
@@ -115,10 +112,4 @@ def read_mistakes(folder: Path) -> list[Mistake]:
     Raises:
         AllmlpError: the file is damaged.
     """
-    path = folder / MISTAKES
-    try:
-        return [Mistake(**fields) for fields in json.loads(path.read_text(encoding="utf-8"))]
-    except FileNotFoundError:
-        return []
-    except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as e:
-        raise AllmlpError(f"{path} is damaged ({e}); make it anew by `allmlp eval`") from e
+    return read_entries(folder / MISTAKES, Mistake, "make it anew by `allmlp eval`")

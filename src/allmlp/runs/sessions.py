@@ -3,22 +3,20 @@
 `sessions.json` lists one entry for the start and one for every resumption.
 """
 
-import json
 import shlex
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
 import torch
 
-from allmlp.errors import AllmlpError
-from allmlp.files import write_text
 from allmlp.runs.directory import RunDirectory
+from allmlp.runs.entries import read_entries, write_entries
 from allmlp.runs.speed import peak_memory
 from allmlp.training import describe_machine
 
@@ -57,7 +55,7 @@ def record_session(directory: RunDirectory, device: torch.device) -> Iterator[No
         machine=describe_machine(device),
         allmlp=version("allmlp"),
     )
-    _write(directory, [*earlier, session])
+    write_entries(directory.sessions, [*earlier, session])
     try:
         yield
     finally:
@@ -67,7 +65,7 @@ def record_session(directory: RunDirectory, device: torch.device) -> Iterator[No
             peak_memory=peak_memory(device),
         )
         if directory.path.is_dir():
-            _write(directory, [*earlier, ended])
+            write_entries(directory.sessions, [*earlier, ended])
 
 
 def read_sessions(directory: RunDirectory) -> list[Session]:
@@ -76,15 +74,4 @@ def read_sessions(directory: RunDirectory) -> list[Session]:
     Raises:
         AllmlpError: the file is damaged.
     """
-    try:
-        entries = json.loads(directory.sessions.read_text(encoding="utf-8"))
-        return [Session(**entry) for entry in entries]
-    except FileNotFoundError:
-        return []
-    except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as e:
-        raise AllmlpError(f"{directory.sessions} is damaged ({e}); delete it") from e
-
-
-def _write(directory: RunDirectory, sessions: list[Session]) -> None:
-    entries = [asdict(session) for session in sessions]
-    write_text(directory.sessions, json.dumps(entries, indent=2, ensure_ascii=False) + "\n")
+    return read_entries(directory.sessions, Session, "delete it")

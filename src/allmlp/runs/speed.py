@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from allmlp.training import autocast_dtype, describe_machine
+from allmlp.training import choose_autocast_dtype, describe_machine
 
 __all__ = ["Speed", "measure_speed", "peak_memory"]
 
@@ -61,7 +61,7 @@ def measure_speed(
         device: where the model is.
         precision: as in a run's configuration.
     """
-    dtype = autocast_dtype(precision, device)
+    dtype = choose_autocast_dtype(precision, device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 

@@ -43,7 +43,7 @@ from allmlp.training.parallel import model_state as model_state
 from allmlp.training.parameters import decay_groups as decay_groups
 from allmlp.training.penalty import Penalty as Penalty
 from allmlp.training.plateau import Plateau as Plateau
-from allmlp.training.precision import autocast_dtype as autocast_dtype
+from allmlp.training.precision import choose_autocast_dtype as choose_autocast_dtype
 from allmlp.training.precision import choose_device as choose_device
 from allmlp.training.ranks import ALONE as ALONE
 from allmlp.training.ranks import Ranks as Ranks
@@ -96,10 +96,10 @@ __all__ = [
     "Task",
     "Trace",
     "Watcher",
-    "autocast_dtype",
     "build_optimizer",
     "build_schedule",
     "carry_moments",
+    "choose_autocast_dtype",
     "choose_device",
     "coord_check",
     "decay_groups",

@@ -23,7 +23,7 @@ from allmlp.training.loop import Loop, StepReport, Watcher, evaluate
 from allmlp.training.objective import LossFunction, check_targets, choose_task
 from allmlp.training.optimizers import build_optimizer, check_made
 from allmlp.training.penalty import Penalised, Penalty
-from allmlp.training.precision import autocast_dtype
+from allmlp.training.precision import choose_autocast_dtype
 from allmlp.training.progress import Display, Silent, choose_display
 from allmlp.training.random_state import random_state, restore_random_state
 from allmlp.training.schedule import WHOLE_SCHEDULES, build_schedule
@@ -189,7 +189,7 @@ def fit(
         if penalty is not None:
             task = Penalised(task, penalty)
         selection = Selection(task, metric, early_stop)
-        dtype = autocast_dtype(precision, device)
+        dtype = choose_autocast_dtype(precision, device)
         total = _total_steps(examples, epochs, steps)
         if total is None and (schedule != "constant" or progress):
             raise AllmlpError(

@@ -6,7 +6,7 @@ import torch
 
 from allmlp.errors import AllmlpError, check_choice, first_line
 
-__all__ = ["PRECISIONS", "autocast_dtype", "choose_device"]
+__all__ = ["PRECISIONS", "choose_autocast_dtype", "choose_device"]
 
 PRECISIONS = ("auto", "fp32", "bf16")
 
@@ -34,7 +34,7 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
+def choose_autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
     """What matrix products run in: bfloat16 under autocast, or None for the model's own dtype.
 
     Args:

@@ -1,10 +1,11 @@
 """Where the time of a training step goes: a trace of a few steps."""
 
-import os
 from pathlib import Path
 from types import TracebackType
 
 from torch.profiler import profile
+
+from allmlp.files import temporary_path
 
 __all__ = ["Trace"]
 
@@ -56,6 +57,6 @@ class Trace:
             return
         profiler, self._profiler = self._profiler, None
         profiler.stop()
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        temporary = temporary_path(self.path)
         profiler.export_chrome_trace(str(temporary))
         temporary.replace(self.path)
