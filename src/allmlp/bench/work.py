@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from allmlp.training import autocast
+
 __all__ = ["forward_pass", "matrix_product", "noise", "training_step"]
 
 # side of the square matrices: large enough for the peak, seconds nowhere
@@ -37,7 +39,7 @@ def forward_pass(
     def run() -> object:
         with (
             torch.inference_mode(),
-            torch.autocast(images.device.type, dtype, enabled=dtype is not None),
+            autocast(images.device, dtype),
         ):
             return model(images)
 
@@ -58,7 +60,7 @@ def training_step(
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
 
     def run() -> None:
-        with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
+        with autocast(images.device, dtype):
             loss = F.cross_entropy(model(images), labels)
         loss.backward()
         optimizer.step()

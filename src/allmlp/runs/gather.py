@@ -15,7 +15,7 @@ from allmlp.data.split import Images
 from allmlp.errors import AllmlpError, listing
 from allmlp.runs.config import Config
 from allmlp.runs.images import prepare_images
-from allmlp.training import NotFiniteError, choose_autocast_dtype
+from allmlp.training import NotFiniteError, autocast, choose_autocast_dtype
 
 __all__ = ["Answers", "class_numbers", "gather_answers"]
 
@@ -61,7 +61,7 @@ def gather_answers(
     dtype = choose_autocast_dtype(config.run.precision, device)
     logits, positions = [], []
     for batch, places in iterate_batches(prepared, preprocess, config.train.batch_size):
-        with torch.autocast(device.type, dtype, enabled=dtype is not None):
+        with autocast(device, dtype):
             answer = model(batch)
         logits.append(answer.float().cpu())
         positions.append(places.cpu())

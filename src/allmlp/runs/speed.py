@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from allmlp.training import choose_autocast_dtype, describe_machine
+from allmlp.training import autocast, choose_autocast_dtype, describe_machine
 
 __all__ = ["Speed", "measure_speed", "peak_memory"]
 
@@ -70,7 +70,7 @@ def measure_speed(
     def median_seconds(count: int) -> float:
         images = torch.zeros(count, *shape, device=device)
         times: list[float] = []
-        with torch.autocast(device.type, dtype, enabled=dtype is not None):
+        with autocast(device, dtype):
             model(images)  # the first pass allocates
             while len(times) < _PASSES or sum(times) < _SECONDS:
                 _wait(device)

@@ -5,6 +5,7 @@ from allmlp.training.checkpoint import save_checkpoint as save_checkpoint
 from allmlp.training.coord_check import CoordCheck as CoordCheck
 from allmlp.training.coord_check import coord_check as coord_check
 from allmlp.training.distillation import Distillation as Distillation
+from allmlp.training.evaluation import evaluate as evaluate
 from allmlp.training.fit import fit as fit
 from allmlp.training.fit_kan import KANFit as KANFit
 from allmlp.training.fit_kan import KANStage as KANStage
@@ -23,7 +24,6 @@ from allmlp.training.loop import Loop as Loop
 from allmlp.training.loop import NotFiniteError as NotFiniteError
 from allmlp.training.loop import StepReport as StepReport
 from allmlp.training.loop import Watcher as Watcher
-from allmlp.training.loop import evaluate as evaluate
 from allmlp.training.machine import describe_machine as describe_machine
 from allmlp.training.members import MemberClassification as MemberClassification
 from allmlp.training.members import MemberRegression as MemberRegression
@@ -43,6 +43,7 @@ from allmlp.training.parallel import model_state as model_state
 from allmlp.training.parameters import decay_groups as decay_groups
 from allmlp.training.penalty import Penalty as Penalty
 from allmlp.training.plateau import Plateau as Plateau
+from allmlp.training.precision import autocast as autocast
 from allmlp.training.precision import choose_autocast_dtype as choose_autocast_dtype
 from allmlp.training.precision import choose_device as choose_device
 from allmlp.training.ranks import ALONE as ALONE
@@ -96,6 +97,7 @@ __all__ = [
     "Task",
     "Trace",
     "Watcher",
+    "autocast",
     "build_optimizer",
     "build_schedule",
     "carry_moments",

@@ -16,10 +16,11 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
+from allmlp.training.evaluation import evaluate
 from allmlp.training.examples import Arrays, Examples, Loader, Place
 from allmlp.training.history import History
 from allmlp.training.line_search import GuardedSteps
-from allmlp.training.loop import Loop, StepReport, Watcher, evaluate
+from allmlp.training.loop import Loop, StepReport, Watcher
 from allmlp.training.objective import LossFunction, check_targets, choose_task
 from allmlp.training.optimizers import build_optimizer, check_made
 from allmlp.training.penalty import Penalised, Penalty

@@ -1,4 +1,4 @@
-"""The training loop, whole: step, log, evaluate. Everything around it is somebody else's.
+"""The training loop, whole: step and log. Everything around it is somebody else's.
 
 `runs` stores what it yields, and any script can drive it by hand:
 
@@ -13,7 +13,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
@@ -25,7 +25,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from allmlp.data import Padding
 from allmlp.errors import AllmlpError, check_integers
-from allmlp.training.batch import count_examples, split_batch
+from allmlp.training.batch import split_batch
 from allmlp.training.parallel import (
     load_model_state,
     load_optimizer_state,
@@ -34,12 +34,14 @@ from allmlp.training.parallel import (
     syncing,
     unwrap,
 )
+from allmlp.training.precision import autocast
 from allmlp.training.random_state import random_state, restore_random_state
 from allmlp.training.ranks import ALONE, Ranks
 from allmlp.training.schedule_free import at_answer, begin, is_schedule_free, move_to_answer
+from allmlp.training.sums import add_sums
 from allmlp.training.task import Task
 
-__all__ = ["Loop", "NotFiniteError", "StepReport", "Watcher", "evaluate"]
+__all__ = ["Loop", "NotFiniteError", "StepReport", "Watcher"]
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ class Loop:
 
     @property
     def _autocast(self) -> Callable[[], AbstractContextManager[Any]]:
-        return partial(_autocast, self.device, self.autocast_dtype)
+        return partial(autocast, self.device, self.autocast_dtype)
 
     def train_epoch(self, batches: Iterable[Any]) -> Iterator[StepReport | None]:
         """Take one step per batch, and give control back after each.
@@ -240,7 +242,7 @@ class Loop:
             sums: dict[str, Tensor] = {}
             count = self._add_gradients(batch, sums)
             if first:  # where the step starts, as with other optimizers
-                _add(self._sums, sums)
+                add_sums(self._sums, sums)
                 self._count += count
                 first = False
             return sums["loss"].item() / max(1, count)
@@ -272,8 +274,8 @@ class Loop:
                 else:
                     # gradients are averaged over the processes, hence their number
                     (loss * (n * self.ranks.size / _at_least_one(whole))).backward()
-            _add(sums, {"loss": loss.detach()}, times=n)
-            _add(sums, self.task.step_sums(outputs, part), counted=n > 0)
+            add_sums(sums, {"loss": loss.detach()}, times=n)
+            add_sums(sums, self.task.step_sums(outputs, part), counted=n > 0)
         for watcher in self.watchers:
             watcher.after_backward()
         return count
@@ -379,70 +381,10 @@ class Loop:
             self._count = mine["count"]
         elif self.ranks.main:  # one of them takes over the sums of all
             for other in kept:
-                _add(self._sums, {k: v.to(self.device) for k, v in other["sums"].items()})
+                add_sums(self._sums, {k: v.to(self.device) for k, v in other["sums"].items()})
                 self._count += other["count"]
         else:
             self._sums = {k: torch.zeros_like(v) for k, v in kept[0]["sums"].items()}
-
-
-@torch.no_grad()
-def evaluate(
-    model: nn.Module,
-    task: Task,
-    batches: Iterable[Any],
-    autocast_dtype: torch.dtype | None = None,
-    ranks: Ranks = ALONE,
-) -> dict[str, float]:
-    """Metrics over all batches, each example weighted equally; the model's mode is restored.
-
-    Args:
-        model: on its device.
-        task: what it learned.
-        batches: of each the share of this process.
-        autocast_dtype: of matrix products, or None for the model's own dtype.
-        ranks: the processes that share the batches.
-
-    Raises:
-        AllmlpError: there is nothing to evaluate on.
-    """
-    was_training = model.training
-    device = next(model.parameters()).device
-    model.eval()
-    totals: dict[str, Tensor] = {}
-    count = 0
-    for item in batches:
-        padding = isinstance(item, Padding)
-        batch = item.batch if padding else item
-        with _autocast(device, autocast_dtype):
-            _, outputs = task.loss(model, batch)
-        _add(totals, task.sums(outputs, batch), counted=not padding)
-        count += 0 if padding else count_examples(batch)
-    model.train(was_training)
-    sums = ranks.sums({"count": count, **totals})
-    count = int(sums.pop("count"))
-    if not count:
-        raise AllmlpError("evaluation needs at least one example, got none")
-    return {name: value / count for name, value in sums.items()}
-
-
-def _autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
-    if dtype is None:
-        return nullcontext()
-    return torch.autocast(device.type, dtype)
-
-
-def _add(
-    totals: dict[str, Tensor], sums: dict[str, Tensor], counted: bool = True, times: int = 1
-) -> None:
-    for name, value in sums.items():
-        if not counted or times == 0:
-            value, times = torch.zeros_like(value), 1
-        if name not in totals:
-            totals[name] = value if times == 1 else value * times
-        elif times == 1:
-            totals[name] = totals[name] + value
-        else:  # in one operation: on a tiny model each one shows
-            totals[name] = torch.add(totals[name], value, alpha=times)
 
 
 def _at_least_one(count: Tensor | int) -> Tensor | int:

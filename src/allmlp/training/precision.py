@@ -1,12 +1,14 @@
 """Where and in which arithmetic a model runs."""
 
 import os
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 
 from allmlp.errors import AllmlpError, check_choice, first_line
 
-__all__ = ["PRECISIONS", "choose_autocast_dtype", "choose_device"]
+__all__ = ["PRECISIONS", "autocast", "choose_autocast_dtype", "choose_device"]
 
 PRECISIONS = ("auto", "fp32", "bf16")
 
@@ -49,6 +51,11 @@ def choose_autocast_dtype(precision: str, device: torch.device) -> torch.dtype |
     if precision == "bf16" or (precision == "auto" and _multiplies_bf16(device)):
         return torch.bfloat16
     return None
+
+
+def autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
+    """Matrix products in `dtype` within the context, or all as it is for None."""
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
 
 
 def _multiplies_bf16(device: torch.device) -> bool:
