@@ -5,7 +5,8 @@ import sympy
 import torch
 from torch import Tensor
 
-from allmlp.estimators.kan_law import Rows, TableLaw, choose_law, find_laws, prune_network
+from allmlp.estimators.kan_law import TableLaw, choose_law, find_laws, prune_network
+from allmlp.estimators.kan_rows import Rows
 from allmlp.interpret.kan import Formula, Law, active_edges
 from allmlp.models.kan import KAN
 from allmlp.training import MemberRegression

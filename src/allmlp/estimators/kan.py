@@ -19,7 +19,8 @@ from torch.optim import Optimizer
 from allmlp.data import Table
 from allmlp.errors import AllmlpError, check_choice, check_integers
 from allmlp.estimators.classifier import NetworkClassifier
-from allmlp.estimators.kan_law import Rows, TableLaw, choose_law, find_laws, prune_network
+from allmlp.estimators.kan_law import TableLaw, choose_law, find_laws, prune_network
+from allmlp.estimators.kan_rows import as_rows, keep_rows
 from allmlp.estimators.regressor import NetworkRegressor
 from allmlp.estimators.saved import Saved
 from allmlp.estimators.settings import Training, check_training
@@ -34,8 +35,6 @@ __all__ = ["KANClassifier", "KANRegressor"]
 
 # rows up to which LBFGS is the default: each of its steps passes over all of them twenty times
 _WHOLE = 10_000
-# rows kept for formulas and pictures, which a law of a few numbers does not need more of
-_KEPT = 2000
 # what a formula may explain less than the network
 _WORSE = 0.05
 
@@ -155,8 +154,8 @@ class _KANEstimator(TableEstimator):
         centres, spreads = zip(*(c.numbers for c in self.encoder_.numbers), strict=True)
         found, network = find_laws(
             model,
-            _rows(kept, ""),
-            _rows(kept, "held_") if "held_x" in kept else None,
+            as_rows(kept),
+            as_rows(kept, "held_") if "held_x" in kept else None,
             self._task(),
             inputs=([float(v) for v in centres], [float(v) for v in spreads]),
             outputs=self._output_scaling(),
@@ -255,7 +254,7 @@ class _KANEstimator(TableEstimator):
         seed: int,
         penalty: Penalty | None = None,
     ) -> None:
-        self._kept = _sample(rows, targets, weights, held, seed)
+        self._kept = keep_rows(rows, targets, weights, held, seed)
         self.__dict__.pop("_found", None)
         # a network is thinned when it is new, and not by partial_fit, which sees one epoch
         if self.sparsity and self.n_iter_ == 0 and training.max_epochs > 1:
@@ -415,37 +414,3 @@ class KANClassifier(NetworkClassifier, _KANEstimator):
 
     def _output_scaling(self) -> None:
         return None
-
-
-def _sample(
-    rows: np.ndarray,
-    targets: np.ndarray,
-    weights: np.ndarray | None,
-    held: tuple[Any, ...] | None,
-    seed: int,
-) -> dict[str, np.ndarray]:
-    """Rows to find laws on, at most `_KEPT`, and half as many to judge them by."""
-
-    def some(parts: Mapping[str, np.ndarray | None], most: int) -> dict[str, np.ndarray]:
-        count = len(cast(np.ndarray, next(iter(parts.values()))))
-        chosen = np.sort(np.random.default_rng(seed).permutation(count)[:most])
-        return {name: part[chosen] for name, part in parts.items() if part is not None}
-
-    kept = some({"x": rows, "y": targets, "weights": weights}, _KEPT)
-    if held is not None:
-        names = ("held_x", "held_y", "held_weights")
-        kept |= some(dict(zip(names, held, strict=True)), _KEPT // 2)
-    return kept
-
-
-def _rows(kept: Mapping[str, np.ndarray], prefix: str) -> Rows:
-    def tensor(name: str) -> Tensor | None:
-        array = kept.get(prefix + name)
-        if array is None:
-            return None
-        return torch.from_numpy(array.astype(np.int64 if array.dtype.kind == "i" else np.float64))
-
-    x, y = tensor("x"), tensor("y")
-    assert x is not None
-    assert y is not None
-    return Rows(x, y, tensor("weights"))

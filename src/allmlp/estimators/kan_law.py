@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from allmlp.errors import AllmlpError
+from allmlp.estimators.kan_rows import Rows
 from allmlp.interpret.kan import (
     Formula,
     Law,
@@ -33,21 +34,12 @@ from allmlp.models.kan import KAN
 from allmlp.ops.symbolic import SymbolicFunction
 from allmlp.training import Task, fit, fit_kan
 
-__all__ = ["Rows", "TableLaw", "choose_law", "find_laws", "prune_network"]
+__all__ = ["TableLaw", "choose_law", "find_laws", "prune_network"]
 
 # on three intervals a sine's top and a parabola are the same spline
 _GRIDS = (5, 10, 20)
 _ROWS_AN_INTERVAL = 15  # what a spline needs (paper, §2.4: errors turn up below it)
 _TRIED = 100  # combinations of functions: of five edges all that a search wants, of fifty a few
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Examples as a network takes them, in float64."""
-
-    x: Float[Tensor, "n i"]
-    y: Tensor  # (n, o) values, or (n,) classes
-    weights: Float[Tensor, " n"] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,6 +43,7 @@ from allmlp.layers.kan_conv import KANConv2d as KANConv2d
 from allmlp.layers.kan_conv import KANConv3d as KANConv3d
 from allmlp.layers.kan_grid import adapt_layer as adapt_layer
 from allmlp.layers.kan_grid import refine_layer as refine_layer
+from allmlp.layers.kan_layer import KANLayer as KANLayer
 from allmlp.layers.kan_nodes import KANNodes as KANNodes
 from allmlp.layers.kan_symbolic import SymbolicEdges as SymbolicEdges
 from allmlp.layers.lipschitz import lipschitz_bound as lipschitz_bound
@@ -103,6 +104,7 @@ __all__ = [
     "KANConv1d",
     "KANConv2d",
     "KANConv3d",
+    "KANLayer",
     "KANLinear",
     "KANNodes",
     "LayerScale",

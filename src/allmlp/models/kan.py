@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from allmlp.errors import AllmlpError
 from allmlp.layers.kan import KANLinear
 from allmlp.layers.kan_grid import Refit, adapt_layer, refine_layer
+from allmlp.layers.kan_layer import KANLayer
 from allmlp.layers.kan_nodes import KANNodes
 from allmlp.layers.kan_symbolic import SymbolicEdges
 from allmlp.models.kan_config import KANConfig, as_tuples
@@ -27,38 +28,7 @@ from allmlp.models.kan_keep import keep_parts
 from allmlp.models.kan_symbolic_edges import set_edges
 from allmlp.ops.symbolic import SymbolicFunction
 
-__all__ = ["KAN", "GridChange", "GridUpdate", "KANLayer"]
-
-
-class KANLayer(nn.Module):
-    """One layer of a KAN: numeric and symbolic edges, summed; then nodes.
-
-    Args:
-        numeric: the learnable functions, (..., n) -> (..., s).
-        symbolic: edges that are formulas, or None.
-        nodes: (..., s) -> (..., n').
-
-    Shape:
-        (..., n) -> (..., n'); dtype unchanged.
-    """
-
-    numeric: KANLinear
-    symbolic: SymbolicEdges | None
-    nodes: KANNodes
-
-    def __init__(self, numeric: KANLinear, symbolic: SymbolicEdges | None, nodes: KANNodes):
-        super().__init__()
-        self.numeric = numeric
-        self.symbolic = symbolic
-        self.nodes = nodes
-
-    def forward(self, x: Float[Tensor, "*b i"]) -> Float[Tensor, "*b n"]:
-        return self.nodes(self.sums(x))
-
-    def sums(self, x: Float[Tensor, "*b i"]) -> Float[Tensor, "*b s"]:
-        """The sums over edges, before what the nodes make of them."""
-        sums = self.numeric(x)
-        return sums if self.symbolic is None else sums + self.symbolic(x)
+__all__ = ["KAN", "GridChange", "GridUpdate"]
 
 
 @dataclass(frozen=True)

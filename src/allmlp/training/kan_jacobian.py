@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError
 from allmlp.layers.kan import KANLinear
+from allmlp.layers.kan_layer import KANLayer
 from allmlp.layers.kan_symbolic import SymbolicEdges
-from allmlp.models.kan import KAN, KANLayer
+from allmlp.models.kan import KAN
 
 __all__ = ["kan_jacobian", "trained_parameters"]
 

@@ -12,8 +12,9 @@ from torch.utils.checkpoint import checkpoint
 
 from allmlp.errors import AllmlpError, check_choice
 from allmlp.layers.kan import KANLinear
+from allmlp.layers.kan_layer import KANLayer
 from allmlp.layers.kan_moments import layer_moments
-from allmlp.models.kan import KAN, KANLayer
+from allmlp.models.kan import KAN
 
 __all__ = ["KAN_PENALTIES", "KANPenalty"]
 

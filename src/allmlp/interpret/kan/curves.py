@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from allmlp.errors import AllmlpError, check_integers
-from allmlp.models.kan import KAN, KANLayer
+from allmlp.layers.kan_layer import KANLayer
+from allmlp.models.kan import KAN
 
 __all__ = ["Edge", "EdgeCurves", "active_edges", "edge_curves", "layers_of"]
 

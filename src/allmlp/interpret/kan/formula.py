@@ -19,7 +19,8 @@ from torch import Tensor
 
 from allmlp.errors import AllmlpError
 from allmlp.interpret.kan.curves import active_edges, layers_of
-from allmlp.models.kan import KAN, KANLayer
+from allmlp.layers.kan_layer import KANLayer
+from allmlp.models.kan import KAN
 from allmlp.ops.symbolic import find_function
 
 __all__ = ["Formula", "Scaling", "symbolic_formula"]
