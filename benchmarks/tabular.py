@@ -56,7 +56,7 @@ ADULT = [
 # what each of ours is asked for beside the seed
 OURS: dict[str, dict[str, Any]] = {
     "default": {},
-    "default-by-loss": {"metric": "loss"},  # of classes; of values it is the default
+    "default-by-loss": {"metric": "loss"},  # of classes alone: of values it is the default
     "mlp-plain": {"model": "mlp", "num_embedding": "none"},
     "mlp-ple": {"model": "mlp", "num_embedding": "ple"},
     "mlp-plr-lite": {"model": "mlp", "num_embedding": "plr-lite"},
@@ -109,6 +109,7 @@ DATA: dict[str, Callable[[], tuple[pd.DataFrame, np.ndarray, np.ndarray, bool]]]
     "wine": wine,
     "digits": digits,
 }
+VALUES = ("california", "wine")  # the others have classes
 
 
 def _fifth(count: int, labels: np.ndarray | None = None) -> np.ndarray:
@@ -160,7 +161,10 @@ def peer(name: str, seed: int, classes: bool, threads: int) -> Callable[..., Any
                 sparse_threshold=0,
             )
             net = (MLPClassifier if classes else MLPRegressor)(
-                (256, 256), early_stopping=True, n_iter_no_change=16, random_state=seed
+                hidden_layer_sizes=(256, 256),
+                early_stopping=True,
+                n_iter_no_change=16,
+                random_state=seed,
             )
             pipe = make_pipeline(prepare, net)
             pipe.fit(table.iloc[both], y[both])
@@ -243,6 +247,8 @@ def main() -> None:
         for data in asked.data:
             for name in asked.models:
                 rows = json.loads(RESULT.read_text())["rows"] if RESULT.exists() else []
+                if name == "default-by-loss" and data in VALUES:
+                    continue
                 key = (data, name, seed)
                 known = [r for r in rows if (r["data"], r["model"], r["seed"]) == key]
                 same = name not in OURS or [settings(OURS[name])] == [

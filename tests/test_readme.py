@@ -127,6 +127,12 @@ def test_kinds_are_as_many_as_it_says() -> None:
         assert len(kinds) == numbers[words.split()[0]], words
 
 
+def test_no_row_of_a_table_comes_twice() -> None:
+    firsts = re.findall(r"^\| ([^|]+) \|", README, flags=re.MULTILINE)
+    assert len(firsts) > 30
+    assert {first for first in firsts if firsts.count(first) > 1} == set()
+
+
 def test_what_was_measured_is_what_the_records_say() -> None:
     text = " ".join(README.split())
 

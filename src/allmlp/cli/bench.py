@@ -160,5 +160,8 @@ def _machine(found: "Benchmark") -> str:
     if load is not None:
         lines.append(f"load before {load:g}, after {found.load_after:g}, on {cores} cores")
         if load > 0.5:
-            lines.append("others use this machine: times are too long, ratios less so")
+            lines.append(
+                "something ran in the minute before; if it still does, times are too long, ratios "
+                "less so"
+            )
     return "\n".join(lines)
