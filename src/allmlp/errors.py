@@ -3,6 +3,7 @@
 import difflib
 import reprlib
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 
 __all__ = [
     "AllmlpError",
@@ -106,7 +107,7 @@ def check_integers(owner: str, *, minimum: int, **values: object) -> None:
     """Require whole numbers of at least `minimum`, named as the caller names them.
 
     Raises:
-        AllmlpError: a value is no integer (a bool is none) or too small.
+        AllmlpError: a value is no integer (numpy's are, a bool is none) or too small.
 
     Example:
         >>> check_integers("Mixer", minimum=1, depth=0)
@@ -114,7 +115,7 @@ def check_integers(owner: str, *, minimum: int, **values: object) -> None:
         allmlp.errors.AllmlpError: Mixer needs an integer depth of at least 1, got 0
     """
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
             raise AllmlpError(
                 f"{owner} needs an integer {name} of at least {minimum}, got {value!r}"
             )

@@ -200,3 +200,16 @@ def test_npz_whose_members_are_no_arrays(tmp_path: Path) -> None:
         archive.writestr("images", b"not called .npy: handed out as bytes")
     with pytest.raises(AllmlpError, match=r"images and labels; it has nothing"):
         load_source(str(path))
+
+
+def test_npz_with_images_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    train = {"x_train": IMAGES, "y_train": LABELS}
+    whole = "images once, in parts or without; it has x_train, "
+    for more, found in (
+        ({"x": IMAGES, "y": LABELS}, f"{whole}x"),
+        ({"train_images": IMAGES, "train_labels": LABELS}, f"{whole}train_images"),
+    ):
+        np.savez(path, **train, **more)
+        with pytest.raises(AllmlpError, match=f"{found}; leave some out"):
+            load_source(str(path))

@@ -276,3 +276,22 @@ def test_edges_ascend(values: list[float], bins: int) -> None:
     assert (np.diff(edges) > 0).all()
     if len({*values}) > 1:
         assert (edges[0], edges[-1]) == (min(values), max(values))
+
+
+def test_csv_keeps_what_quotes_hold(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('n,t\n1,"x\ny"\n2,"x y"\n3,x\u2028y\n4,x\x0cy\n', encoding="utf-8")
+    assert read_table(path)["t"].tolist() == ["x\ny", "x y", "x\u2028y", "x\x0cy"]
+    path.write_text("n\n1_1\n11\n", encoding="utf-8")  # to Python both are eleven
+    assert read_table(path)["n"].tolist() == ["1_1", "11"]
+    path.write_text('n\n"' + "1\n" * 100_000, encoding="utf-8")
+    with pytest.raises(AllmlpError, match="no intact csv .* a quote without its pair"):
+        read_table(path)
+
+
+def test_damaged_parquet(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "t.parquet"
+    path.write_bytes(b"PAR1" + b"no table" * 9 + b"PAR1")
+    with pytest.raises(AllmlpError, match="no readable parquet file"):
+        read_table(path)

@@ -68,3 +68,20 @@ def test_many_groups_have_the_right_shares() -> None:
 def test_few_rows() -> None:
     with pytest.raises(AllmlpError, match="three parts need at least 10 rows, got 9"):
         random_parts(9)
+
+
+@given(st.permutations(["a", "b", "c"]))
+def test_a_group_too_large_for_a_test_is_trained_on(names: list[str]) -> None:
+    groups = np.repeat(names, [90, 5, 5])
+    parts = group_parts(groups)
+    partition(parts, 100)
+    assert {*groups[parts["train"]]} == {names[0]}
+
+
+@given(st.lists(st.integers(1, 40), min_size=30, max_size=60))
+def test_groups_fill_their_parts(sizes: list[int]) -> None:
+    parts = group_parts(np.repeat(np.arange(len(sizes)), sizes))
+    count = sum(sizes)
+    partition(parts, count)
+    assert 0.2 * count - 40 <= len(parts["test"]) <= 0.2 * count
+    assert len(parts["val"]) <= max(0.1 * count, min(sizes))

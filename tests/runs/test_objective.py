@@ -70,6 +70,11 @@ def test_class_weights_by_name_and_balanced(finished: Run) -> None:
     counts = torch.bincount(data.labels)
     torch.testing.assert_close(balanced * counts, torch.full((3,), 2.0))  # each class the same
     assert balanced[data.labels].mean() == pytest.approx(1.0)
+    some = images(0, 0, 1)  # no owl: the others weigh 1 on average all the same
+    task = build_task(settings(class_weights="balanced"), some, preprocess, CPU)
+    assert isinstance(task, Classification)
+    assert task.class_weights is not None
+    assert task.class_weights[some.labels].mean() == pytest.approx(1.0)
     with pytest.raises(AllmlpError, match="unknown class in train.class_weights 'caat'; did you"):
         weights({"caat": 2.0})
 

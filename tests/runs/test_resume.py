@@ -23,6 +23,7 @@ from PIL import Image
 from allmlp.cli import main as cli
 from allmlp.data import BrokenImages, load_source, write_shards
 from allmlp.errors import AllmlpError
+from allmlp.jsonl import read_lines
 from allmlp.runs import fitting
 from allmlp.runs.config_tree import build_config, to_yaml
 from allmlp.runs.run import Run, load_run
@@ -591,6 +592,9 @@ def test_auto_without_a_folder_takes_the_newest_of_the_same_configuration(
         return train(small, seed=seed, progress=False, **options).path.name
 
     assert [path(0), path(0), path(1)] == [f"digits-mixer_digits-{n}" for n in (1, 2, 3)]
+    old = tmp_path / "runs" / "digits-mixer_digits-9"
+    old.mkdir()
+    (old / "config.yaml").write_text("train: {of_another_version: 1}\n")
     assert path(0, resume="auto") == "digits-mixer_digits-2"
     assert path(2, resume="auto") == "digits-mixer_digits-4"
 
@@ -662,7 +666,7 @@ def test_a_rollback_halves_the_rate_for_the_rest(
     small: Config, tmp_path: Path, poison: Callable[..., None]
 ) -> None:
     run = tmp_path / "run"
-    small["train"] |= {"checkpoint_steps": 3, "rollbacks": 2}
+    small["train"] |= {"checkpoint_steps": 3, "rollbacks": 2, "gradflow": 1}
     poison(5, 7)  # step 5, and once more on its second way there
     train(small, run=str(run), progress=False)
     records = logged(run)
@@ -671,6 +675,9 @@ def test_a_rollback_halves_the_rate_for_the_rest(
     assert rates == pytest.approx({2: rate(2)} | {n: rate(n) / 4 for n in (4, 5, 6, 8, 10)})
     assert all(np.isfinite(r["train/loss"]) for r in records if "train/loss" in r)
     assert load_checkpoint(run / "last.ckpt")["rollbacks"] == 2
+    measured = read_lines(run / "gradflow.jsonl")
+    assert [m["step"] for m in measured] == list(range(10))
+    assert all(m["nonfinite"] is None for m in measured)
 
 
 def test_training_stops_early(

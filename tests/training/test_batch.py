@@ -1,3 +1,5 @@
+from collections import namedtuple
+
 import pytest
 import torch
 from hypothesis import given
@@ -29,6 +31,8 @@ def test_nesting_is_kept() -> None:
     assert isinstance(half[1], tuple)
     assert half[1][1]["a"].shape == (2, 1)
     assert count_examples(half) == 2
+    pair = namedtuple("pair", "x y")
+    assert split_batch(pair(torch.zeros(2), torch.ones(2)), 2)[1][0] == pair(*torch.eye(2)[1:].T)
 
 
 @pytest.mark.parametrize("batch", [3, "abc", None, (1, torch.zeros(2))])

@@ -11,8 +11,16 @@ from torch.optim import SGD, AdamW
 
 import allmlp
 from allmlp.data import epoch_generator
-from allmlp.errors import AllmlpError
-from allmlp.training import History, NotFiniteError, fit
+from allmlp.errors import AllmlpError, check_integers
+from allmlp.training import (
+    Classification,
+    History,
+    MemberClassification,
+    NotFiniteError,
+    Regression,
+    evaluate,
+    fit,
+)
 
 
 def mlp(outputs: int = 3, dropout: float = 0.0) -> nn.Sequential:
@@ -346,3 +354,58 @@ def test_time_is_up() -> None:
     assert history.best is not None
     with pytest.raises(AllmlpError, match="max_seconds above 0, got 0.0"):
         fit(mlp(), x, y, epochs=1, max_seconds=0.0)
+
+
+def test_when_time_is_up_the_history_has_the_last_step_and_its_validation() -> None:
+    x, y = classes()
+    history = fit(
+        mlp(), x, y, epochs=9, batch_size=2, log_every=50, validation=(x, y), max_seconds=1e-9
+    )
+    assert [record["step"] for record in history.records] == [1]
+    assert len(history["val/loss"]) == 1
+    assert history.best_epoch == 1
+
+
+def test_weights_of_the_validation_need_a_task_that_reads_them() -> None:
+    x, y = classes()
+    with pytest.raises(AllmlpError, match="weights of the validation are read by a task"):
+        fit(mlp(), x, y, epochs=1, validation=(x, y, torch.ones(40)))
+    task = MemberClassification()
+    fit(mlp(), x, y, loss=task, weights=torch.ones(40), epochs=1, validation=(x, y, torch.ones(40)))
+    with pytest.raises(AllmlpError, match="weights are for tensors, got a loader"):
+        fit(mlp(), [(x, y)], weights=torch.ones(40), loss=task, epochs=1)
+    with pytest.raises(AllmlpError, match="model has 3 classes, so targets must lie in 0 … 2"):
+        fit(mlp(), x, y + 1, loss=task, epochs=1)
+
+
+def test_what_is_frozen_rests() -> None:
+    body = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5))
+    model = nn.Sequential(body.requires_grad_(False), nn.Linear(8, 3))
+    before = copy.deepcopy(body.state_dict())
+    x, y = classes()
+    fit(model, x, y, epochs=3, batch_size=16)
+    torch.testing.assert_close(body.state_dict(), before, rtol=0, atol=0)
+    assert all(module.training for module in model.modules())
+
+
+def test_evaluation_restores_every_mode() -> None:
+    model = mlp()
+    model[2].eval()
+    x, y = classes()
+    evaluate(model.train(), Classification(), [(x, y)])
+    model[2].eval()
+    evaluate(model, Classification(), [(x, y)])
+    assert [module.training for module in model] == [True, True, False, True]
+
+
+def test_validation_of_values_is_counted_in_float64() -> None:
+    outputs = torch.full((4, 1), 1e4, dtype=torch.float64)
+    sums = Regression().sums(outputs, (outputs, outputs - 1e-9))
+    assert sums["mae"].item() == pytest.approx(4e-9, rel=1e-2)
+
+
+def test_sizes_may_be_of_numpy() -> None:
+    check_integers("fit", minimum=1, epochs=np.int64(2))
+    for wrong in (True, np.int64(0), 2.0):
+        with pytest.raises(AllmlpError, match="an integer epochs of at least 1, got"):
+            check_integers("fit", minimum=1, epochs=wrong)

@@ -162,6 +162,9 @@ def test_saturated() -> None:
     with torch.no_grad():
         model[0].weight.mul_(10)
     assert kinds(report_on(model, lambda: loss_of(model))) == ["saturated"]
+    # called once more, on values that do not saturate it
+    late = nn.Sequential(model, nn.Linear(10, 50), model[1], nn.Linear(50, 10))
+    assert kinds(report_on(late, lambda: loss_of(late))) == ["saturated"]
 
 
 def test_names_the_first_module_that_is_not_finite() -> None:

@@ -73,6 +73,10 @@ def test_weights(outputs: Tensor) -> None:
 def test_shapes_and_metrics_are_checked() -> None:
     with pytest.raises(AllmlpError, match=r"shape of the answers \(4, 3\), got \(4, 1\)"):
         MemberRegression().loss(Given(LOGITS[:, 0]), (X, torch.zeros(4, 1)))
+    with pytest.raises(AllmlpError, match=r"shape of the answers \(4, 3\), got \(4, 2\)"):
+        MemberRegression().loss(Given(LOGITS), (X, torch.zeros(4, 2)))
+    with pytest.raises(AllmlpError, match=r"shape of the answers \(4, 1\), got \(4,\)"):
+        MemberRegression().loss(Given(LOGITS[:, :4, :1]), (X, torch.zeros(4)))  # four members
     with pytest.raises(AllmlpError, match="unknown metric 'acc'; choose one of: accuracy, loss"):
         MemberClassification("acc")
 
@@ -115,7 +119,7 @@ def test_weights_are_checked(weights: Tensor, says: str) -> None:
 def test_weights_need_a_task_that_reads_them() -> None:
     with pytest.raises(AllmlpError, match="read by a task of one's own"):
         fit(nn.Linear(1, 1), X, torch.zeros(4, 1), weights=torch.ones(4), epochs=1)
-    with pytest.raises(AllmlpError, match="a loader has them in its batches"):
+    with pytest.raises(AllmlpError, match="weights are for tensors, got a loader"):
         fit(nn.Linear(1, 1), [(X, X)], weights=torch.ones(4), loss=MemberRegression(), epochs=1)
 
 

@@ -168,3 +168,20 @@ def test_the_best_learning_rate_stays_from_width_64_to_1024() -> None:
     assert abs(found[64] - found[1024]) <= 1, found
     plain = {width: best_exponent(width, exponents, False) for width in (64, 1024)}
     assert plain[64] - plain[1024] >= 3, plain
+
+
+def test_embeddings_are_inputs_and_frozen_parameters_keep_their_rate() -> None:
+    def model(width: int) -> nn.Sequential:
+        return nn.Sequential(nn.Embedding(10, width), nn.Linear(width, width), nn.Linear(width, 3))
+
+    wide, base = model(256), model(64)
+    rules = mup_rules(wide, base)
+    assert [rules[f"{i}.weight"].kind for i in range(3)] == ["input", "hidden", "output"]
+    assert [rules[f"{i}.weight"].lr_factor("adam") for i in range(3)] == [1, 0.25, 0.25]
+    wide[1].requires_grad_(False)
+    groups = mup_groups([{"params": list(wide.parameters())}], wide, base, lr=0.1)
+    rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+    assert rates[id(wide[1].weight)] == 0.1
+    assert rates[id(wide[2].weight)] == 0.025
+    with pytest.raises(AllmlpError, match="another of shape \\(10, 64\\)"):
+        mup_groups([{"params": list(base.parameters())}], wide, base, lr=0.1)

@@ -84,6 +84,11 @@ def test_warm_restarts_at_fractions_of_an_epoch() -> None:
     whole = values("cosine_restarts", 14, first=2, growth=2)
     assert whole == pytest.approx(expected, abs=5e-4)
     assert values("cosine_restarts", 140, per_epoch=10, first=2, growth=2)[::10] == whole
+    # a tenth of an epoch is not a sum of thirtieths in binary
+    short = values("cosine_restarts", 60, per_epoch=30, first=0.1, growth=1)
+    assert short == pytest.approx([1, 0.75, 0.25] * 20 + [1])
+    steps = values("step", 10, per_epoch=10, every=0.1, gamma=0.5)
+    assert steps == pytest.approx([0.5**n for n in range(11)])
 
 
 def test_torchs_schedulers_give_the_same() -> None:
@@ -175,6 +180,9 @@ def test_plateau() -> None:
     assert rates[0] == [0.5, 1.0]
     assert [first for first, _ in rates[1:]] == [1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25, 0.2]
     assert all(first == second for first, second in rates[1:])
+    optimizer, plateau = make()
+    firsts = [epoch(optimizer, plateau, loss)[0] for loss in (math.nan, 5.0, 4.0, 3.0, 2.0)]
+    assert firsts == [0.5, 1, 1, 1, 1]  # whatever comes is better than nothing
 
 
 def test_wrong_names_and_options_are_answered() -> None:

@@ -27,16 +27,22 @@ def load_npz(path: Path) -> Splits:
     Labels are indices into `classes`; without it, or if they are text, they name the classes.
 
     Raises:
-        AllmlpError: no archive, other keys, pickled objects, too much data, or what `image_set`
-            refuses.
+        AllmlpError: no archive, other keys, images under keys of two kinds, pickled objects, too
+            much data, or what `image_set` refuses.
     """
     arrays = _read(path)
-    pairs = {
-        part: pair
+    found = [
+        (part, pair)
         for part, pairs in _PAIRS.items()
         for pair in pairs
         if pair[0] in arrays or pair[1] in arrays
-    }
+    ]
+    pairs = dict(found)
+    if len(pairs) < len(found) or ("all" in pairs and len(pairs) > 1):
+        names = ", ".join(pair[0] for _, pair in found)
+        raise AllmlpError(
+            f"{path} must have images once, in parts or without; it has {names}; leave some out"
+        )
     for part, pair in pairs.items():
         if missing := [key for key in pair if key not in arrays]:
             raise AllmlpError(f"{path} has no {missing[0]} to go with {part}; add it")

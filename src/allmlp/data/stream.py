@@ -98,7 +98,7 @@ class ImageStream:
 
     def channel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """As of an `ImageSet`, from 2,000 images at most, evenly spaced."""
-        step = max(1, len(self) // _SAMPLED)
+        step = max(1, -(-len(self) // _SAMPLED))
         sample = self.files.take(torch.arange(0, len(self), step))
         return _decode_all(replace(self, files=sample)).channel_statistics()
 

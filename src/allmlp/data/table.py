@@ -4,6 +4,7 @@ Axes: n rows.
 """
 
 import csv
+import io
 import math
 import numbers
 from collections.abc import Iterable, Sequence
@@ -120,7 +121,14 @@ def read_table(path: str | Path) -> Table:
         raise AllmlpError(f"{path} must be UTF-8 text ({e}); save it again as UTF-8") from e
     head = text.partition("\n")[0]
     separator = max(",;\t", key=head.count)
-    rows = [row for row in csv.reader(text.splitlines(), delimiter=separator) if row]
+    try:
+        # a field in quotes may hold line breaks, and one without anything that is no "\n"
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        rows = [row for row in lines if row]
+    except csv.Error as e:
+        raise AllmlpError(
+            f"{path} is no intact csv ({e}); look for a quote without its pair"
+        ) from e
     if len(rows) < 2:
         raise AllmlpError(f"{path} must hold a line of names and at least one row")
     names = [name.strip() for name in rows[0]]
@@ -138,6 +146,8 @@ def read_table(path: str | Path) -> Table:
 
 def _parse(values: Sequence[str]) -> np.ndarray:
     try:
+        if any("_" in v for v in values):  # to Python 1_1 is a number, in a table it is a code
+            raise ValueError
         return np.array([math.nan if v in MISSING else float(v) for v in values])
     except ValueError:
         return _objects([None if v in MISSING else v for v in values])
@@ -152,7 +162,7 @@ def _parquet(path: Path) -> Any:
         ) from None
     try:
         return parquet.read_table(path)
-    except OSError as e:
+    except (OSError, ValueError) as e:  # pyarrow's own are of the latter
         raise AllmlpError(
             f"{path} is no readable parquet file ({e}); write it again, or as csv"
         ) from e

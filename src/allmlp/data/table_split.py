@@ -75,7 +75,8 @@ def group_parts(groups: np.ndarray) -> Parts:
     """Whole groups for each purpose, about 70, 10 and 20 % of the rows, always the same (seed 0).
 
     Args:
-        groups: (n,) names or numbers; a missing one is a group of its own.
+        groups: (n,) names or numbers; rows without one are a group together. A group too large for
+            test and validation is trained on.
 
     Raises:
         AllmlpError: fewer than 10 rows, or fewer than three groups.
@@ -84,20 +85,22 @@ def group_parts(groups: np.ndarray) -> Parts:
     names, codes = np.unique([str(g) for g in groups], return_inverse=True)
     if len(names) < 3:
         raise AllmlpError(f"three parts need at least 3 groups, got {len(names)}")
-    order = np.random.default_rng(SPLIT_SEED).permutation(len(names))
-    sizes = np.bincount(codes)[order].cumsum() / len(groups)
-    # each part has at least one group
-    test = max(1, int(np.searchsorted(sizes, _TEST, side="right")))
-    val = max(test + 1, int(np.searchsorted(sizes, _TEST + _VAL, side="right")))
-    val = min(val, len(names) - 1)
-    test = min(test, val - 1)
-    part_of_group = np.empty(len(names), int)
-    for part, some in enumerate(np.split(order, [test, val])):
-        part_of_group[some] = part
+    sizes = np.bincount(codes)
+    part_of_group = np.full(len(names), "train", dtype="<U5")
+    wanted = {"test": _TEST * len(groups), "val": _VAL * len(groups)}
+    missing = dict(wanted)
+    for group in np.random.default_rng(SPLIT_SEED).permutation(len(names)):
+        # to the part that lacks most of what it should have, if the group is not too large for it
+        part = max(missing, key=lambda p: missing[p] / wanted[p])
+        if sizes[group] <= missing[part]:
+            part_of_group[group] = part
+            missing[part] -= sizes[group]
+    for part in missing:
+        if part not in part_of_group:  # each group is too large: the smallest one
+            trained = np.flatnonzero(part_of_group == "train")
+            part_of_group[trained[sizes[trained].argmin()]] = part
     of_row = part_of_group[codes]
-    return {
-        name: np.flatnonzero(of_row == part) for part, name in enumerate(("test", "val", "train"))
-    }
+    return {name: np.flatnonzero(of_row == name) for name in ("test", "val", "train")}
 
 
 def _check(count: int) -> None:

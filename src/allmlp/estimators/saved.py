@@ -1,6 +1,7 @@
 """A fitted estimator as one safetensors file, which runs no code when it is read."""
 
 import json
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,9 @@ def write_estimator(path: Path, kind: str, saved: Saved) -> None:
         OSError: the folder is missing, read-only or full.
     """
     try:
-        record = json.dumps({"schema": _SCHEMA, "class": kind, **saved.record})
+        # numpy's integers are numbers as well
+        content = {"schema": _SCHEMA, "class": kind, **saved.record}
+        record = json.dumps(content, default=operator.index)
     except TypeError as e:
         raise AllmlpError(
             f"a saved estimator has parameters of texts and numbers only ({e}); name the "

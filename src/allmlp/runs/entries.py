@@ -1,29 +1,26 @@
 """Lists of facts beside a run, each an object of one dataclass, as JSON."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 from allmlp.errors import AllmlpError
 from allmlp.files import write_text
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
 __all__ = ["read_entries", "write_entries"]
 
-EntryT = TypeVar("EntryT", bound="DataclassInstance")
+EntryT = TypeVar("EntryT")
 
 
-def write_entries(path: Path, entries: Sequence["DataclassInstance"]) -> None:
+def write_entries(path: Path, entries: Sequence[Any]) -> None:
     """Replace the content of `path` by the list of `entries`, durably."""
     content = json.dumps([asdict(entry) for entry in entries], indent=2, ensure_ascii=False)
     write_text(path, content + "\n")
 
 
-def read_entries(path: Path, kind: type[EntryT], remedy: str) -> list[EntryT]:
+def read_entries(path: Path, kind: Callable[..., EntryT], remedy: str) -> list[EntryT]:
     """What `write_entries` wrote; nothing without a file.
 
     Args:

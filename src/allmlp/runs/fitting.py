@@ -235,6 +235,8 @@ def fit_run(
                 saver.save_epoch(weights)
             except NotFiniteError as e:
                 _roll_back(saver, e)
+                if flow is not None:
+                    flow.forget()
                 for logger in listening:
                     logger.rewind(loop.step)
                 log({"rollbacks": saver.rollbacks})

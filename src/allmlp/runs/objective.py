@@ -132,8 +132,9 @@ def _class_weights(
         return None
     if config.class_weights == "balanced":
         counts = torch.bincount(data.labels.cpu(), minlength=len(data.classes))
-        # every class weighs the same in all, and the examples 1 on average
-        return (len(data) / (len(data.classes) * counts.clamp(min=1))).float().to(device)
+        # every class that has examples weighs the same in all, and the examples 1 on average
+        present = int((counts > 0).sum())
+        return (len(data) / (present * counts.clamp(min=1))).float().to(device)
     for name in config.class_weights:
         if name not in data.classes:
             raise AllmlpError(unknown_name("class in train.class_weights", name, data.classes))

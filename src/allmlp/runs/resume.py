@@ -31,7 +31,7 @@ def find_run(resume: str | Path | None, config: Config) -> Path | None:
         return Path(resume)
     if config.run.dir is None:
         stem = f"{source_stem(config.data.source)}-{config.model.name}"
-        same = [p for p in _numbered(stem) if not _differences(RunDirectory(p), config)]
+        same = [p for p in _numbered(stem) if _same(RunDirectory(p), config)]
         return same[-1] if same else None
     directory = RunDirectory(Path(config.run.dir))
     if not directory.path.exists():
@@ -55,6 +55,13 @@ def _numbered(stem: str) -> list[Path]:
     runs = [p for p in Path("runs").glob(f"{stem}-*") if (p / "config.yaml").is_file()]
     numbers = {p: p.name.removeprefix(f"{stem}-") for p in runs}
     return sorted((p for p in runs if numbers[p].isdecimal()), key=lambda p: int(numbers[p]))
+
+
+def _same(directory: RunDirectory, config: Config) -> bool:
+    try:
+        return not _differences(directory, config)
+    except AllmlpError:  # of another version, or damaged: it is another run
+        return False
 
 
 def _differences(directory: RunDirectory, config: Config) -> list[str]:

@@ -67,4 +67,5 @@ def _cut(batch: Any, where: slice) -> Any:
         return batch[where]
     if isinstance(batch, Mapping):
         return {key: _cut(value, where) for key, value in batch.items()}
-    return type(batch)(_cut(part, where) for part in batch)
+    parts = [_cut(part, where) for part in batch]
+    return batch._make(parts) if hasattr(batch, "_make") else type(batch)(parts)

@@ -41,7 +41,7 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         raise AllmlpError(f"no checkpoint at {path}; give the file of one, as last.ckpt of a run")
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError) as e:
+    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, LookupError) as e:
         raise AllmlpError(
             f"{path} is no intact checkpoint ({first_line(e)}); use another one"
         ) from e

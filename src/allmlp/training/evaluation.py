@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from allmlp.data import Padding
 from allmlp.errors import AllmlpError
 from allmlp.training.batch import count_examples
+from allmlp.training.mode import same_mode
 from allmlp.training.precision import autocast
 from allmlp.training.ranks import ALONE, Ranks
 from allmlp.training.sums import add_sums
@@ -25,7 +26,7 @@ def evaluate(
     autocast_dtype: torch.dtype | None = None,
     ranks: Ranks = ALONE,
 ) -> dict[str, float]:
-    """Metrics over all batches, each example weighted equally; the model's mode is restored.
+    """Metrics over all batches, each example weighted equally; every module's mode is restored.
 
     Args:
         model: on its device.
@@ -37,19 +38,18 @@ def evaluate(
     Raises:
         AllmlpError: there is nothing to evaluate on.
     """
-    was_training = model.training
     device = next(model.parameters()).device
-    model.eval()
     totals: dict[str, Tensor] = {}
     count = 0
-    for item in batches:
-        padding = isinstance(item, Padding)
-        batch = item.batch if padding else item
-        with autocast(device, autocast_dtype):
-            _, outputs = task.loss(model, batch)
-        add_sums(totals, task.sums(outputs, batch), counted=not padding)
-        count += 0 if padding else count_examples(batch)
-    model.train(was_training)
+    with same_mode(model):
+        model.eval()
+        for item in batches:
+            padding = isinstance(item, Padding)
+            batch = item.batch if padding else item
+            with autocast(device, autocast_dtype):
+                _, outputs = task.loss(model, batch)
+            add_sums(totals, task.sums(outputs, batch), counted=not padding)
+            count += 0 if padding else count_examples(batch)
     sums = ranks.sums({"count": count, **totals})
     count = int(sums.pop("count"))
     if not count:

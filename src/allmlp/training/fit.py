@@ -21,6 +21,7 @@ from allmlp.training.examples import Arrays, Examples, Loader, Place
 from allmlp.training.history import History
 from allmlp.training.line_search import GuardedSteps
 from allmlp.training.loop import Loop, StepReport, Watcher
+from allmlp.training.mode import same_mode
 from allmlp.training.objective import LossFunction, check_targets, choose_task
 from allmlp.training.optimizers import build_optimizer, check_made
 from allmlp.training.penalty import Penalised, Penalty
@@ -100,8 +101,8 @@ def fit(
         steps: optimizer steps; the last epoch may be cut short.
         batch_size: None puts up to 4096 examples into one batch and more into batches of 256; with
             LBFGS it must be None. The last batch of an epoch holds what remains. Not for loaders.
-        validation: (inputs, targets), with weights (inputs, targets, weights), or a loader; judged
-            after every epoch.
+        validation: (inputs, targets), for a task that reads weights (inputs, targets, weights), or
+            a loader; judged after every epoch.
         weight_decay: of matrices only; torch's meaning for the optimizer chosen.
         schedule: `constant`, `cosine` to 0 over the whole training, or another one of `SCHEDULES`
             that counts no epochs.
@@ -187,6 +188,10 @@ def fit(
         judged = None if validation is None else _validation(validation, place, batch_size)
         if judged is not None:
             check_targets(task, outputs, judged.first()[1], "validation targets")
+            if len(judged.first()) == 3 and not isinstance(loss, Task):
+                raise AllmlpError(
+                    "weights of the validation are read by a task of one's own; pass it as loss="
+                )
         if penalty is not None:
             task = Penalised(task, penalty)
         selection = Selection(task, metric, early_stop)
@@ -205,7 +210,7 @@ def fit(
             shown = epochs or (-(-total // examples.length) if examples.length else 1)
             display = choose_display(shown, total)
         stack.enter_context(closing(display))
-        stack.enter_context(_same_mode(model))
+        stack.enter_context(same_mode(model))
         if isinstance(optimizer, Optimizer):
             stack.enter_context(_same_lr(own))
         average = None
@@ -238,6 +243,9 @@ def fit(
                     display.step(report)
                 if time.monotonic() > deadline:
                     history.stopped = f"{max_seconds:g} seconds over"
+                    rest = loop.report()
+                    if rest is not None:
+                        history.records.append(_record(rest, epoch))
                     break
             epoch += 1
             if judged is not None:
@@ -286,7 +294,7 @@ def _examples(
         if isinstance(inputs, Tensor | np.ndarray):
             raise AllmlpError("inputs need targets; pass fit(model, inputs, targets)")
         if weights is not None:
-            raise AllmlpError("weights are for tensors; a loader has them in its batches")
+            raise AllmlpError("weights are for tensors, got a loader; pass all three as tensors")
         if batch_size is not None:
             raise AllmlpError("a loader makes its own batches; leave batch_size at None")
         return Loader(inputs, place)
@@ -316,7 +324,7 @@ def _validation(validation: Any, place: Place, batch_size: int | None) -> Exampl
 
 def _try_out(model: nn.Module, inputs: Tensor) -> Any:
     """Outputs for one example, with nothing changed."""
-    with torch.no_grad(), _same_mode(model):
+    with torch.no_grad(), same_mode(model):
         return model.eval()(inputs[:1])
 
 
@@ -358,17 +366,6 @@ def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
         yield
     finally:
         restore_random_state(before, device)
-
-
-@contextmanager
-def _same_mode(model: nn.Module) -> Iterator[None]:
-    """Training or evaluation, module by module."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 @contextmanager

@@ -130,7 +130,8 @@ def fit_kan(
     if not isinstance(model, KAN):
         raise AllmlpError(f"fit_kan trains a KAN, got a {type(model).__name__}")
     task = loss if isinstance(loss, Task) else choose_task(loss, targets)
-    if weights is not None and not isinstance(loss, Task):
+    weighted = weights is not None or (validation is not None and len(validation) == 3)
+    if weighted and not isinstance(loss, Task):
         task = MemberRegression() if isinstance(task, Regression) else MemberClassification()
     squares = isinstance(task, Regression | MemberRegression)
     if optimizer == "levenberg_marquardt" and (not squares or penalty is not None or options):

@@ -230,7 +230,10 @@ def _dead(record: FlowRecord) -> Iterator[Verdict]:
 
 
 def _saturated(record: FlowRecord) -> Iterator[Verdict]:
-    shares = {a.name: a.saturated for a in record.activations if a.saturated is not None}
+    shares: dict[str, float] = {}
+    for a in record.activations:  # a module that is called twice is there twice
+        if a.saturated is not None:
+            shares[a.name] = max(a.saturated, shares.get(a.name, 0.0))
     found = {name: share for name, share in shares.items() if share > SATURATED}
     if found:
         worst = max(found, key=lambda name: found[name])

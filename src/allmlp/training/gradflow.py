@@ -260,6 +260,16 @@ class GradFlow:
         drained, self._records = self._records, []
         return drained
 
+    def forget(self) -> None:
+        """Drop what was measured and not drained, for training that goes back to an earlier step.
+
+        A step that was not finite is forgiven with it: it is no longer what `report` judges.
+        """
+        self._finish()
+        self._pending.clear()
+        self._records.clear()
+        self._last = self._broken = None
+
     def report(self) -> FlowReport:
         """Judge the latest measured step, or the first one that was not finite.
 

@@ -60,7 +60,7 @@ def levenberg_marquardt(
         max_seconds: after which it stops.
 
     Returns:
-        `train/loss` after every step that was taken, and why it ended.
+        `train/loss` after every step that was tried, and why it ended.
 
     Raises:
         AllmlpError: a model that is no KAN, trains something else, or has too many parameters;

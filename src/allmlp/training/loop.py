@@ -143,6 +143,8 @@ class Loop:
         # since the last report, of this process
         self._sums: dict[str, Tensor] = {}
         self._count = 0
+        self._began = time.perf_counter()
+        self._carried = 0  # examples of the sums that an earlier process has counted
         self._lr = math.nan
         # to be restored before the next step
         self._random: dict[str, Any] | None = None
@@ -181,7 +183,8 @@ class Loop:
         """Take one step per batch, and give control back after each.
 
         Whoever iterates may stop after any step: everything is in order then, and `state_dict`
-        knows where the epoch was left.
+        knows where the epoch was left. Modules whose parameters are all frozen are in evaluation
+        mode: their batch norms keep their statistics, and nothing in them drops out.
 
         Args:
             batches: of the epoch under way, from number `batch` on; of each the share of this
@@ -195,23 +198,23 @@ class Loop:
                 device need not be waited for at every step.
         """
         self.model.train()
+        for module in self.model.modules():
+            parameters = list(module.parameters())
+            if parameters and not any(p.requires_grad for p in parameters):
+                module.eval()  # what is frozen stays as it is, statistics of its norms included
         iterator = iter(batches)  # starts workers, which may draw random numbers
         if self._random is not None:
             restore_random_state(self._random, self.device)
             self._random = None
-        started, seen = time.perf_counter(), self._count
+        self._began, self._carried = time.perf_counter(), self._count
         for batch in iterator:
             self._lr = self.optimizer.param_groups[0]["lr"]
             self._take_step(batch)
             self.step += 1
             self.batch += 1
-            if self.step % self.log_every == 0:
-                yield self._report(time.perf_counter() - started, seen)
-                started, seen = time.perf_counter(), 0
-            else:
-                yield None
+            yield self.report() if self.step % self.log_every == 0 else None
         if self._sums:
-            yield self._report(time.perf_counter() - started, seen)
+            yield self.report()
         self.epoch += 1
         self.batch = 0
 
@@ -280,12 +283,24 @@ class Loop:
             watcher.after_backward()
         return count
 
-    def _report(self, seconds: float, carried: int) -> StepReport:
+    def report(self) -> StepReport | None:
+        """What the steps since the last report came to; None if there was none.
+
+        `train_epoch` calls it in time; whoever leaves an epoch early may ask for the rest.
+
+        Raises:
+            NotFiniteError: the loss is no longer finite.
+        """
+        if not self._sums:
+            return None
+        seconds = time.perf_counter() - self._began
         sums = self.ranks.sums({"count": self._count, **self._sums})  # waits for the device
         count = max(1, sums.pop("count"))
         metrics = {name: value / count for name, value in sums.items()}
-        rate = (count - carried * self.ranks.size) / seconds
+        # before a resumption there may have been more processes
+        rate = max(0, count - self._carried * self.ranks.size) / seconds
         self._sums, self._count = {}, 0
+        self._began, self._carried = time.perf_counter(), 0
         if not math.isfinite(metrics["loss"]):
             raise NotFiniteError(
                 f"the loss is {metrics['loss']} at step {self.step} (learning rate {self._lr:.3g})"

@@ -107,12 +107,13 @@ class MemberRegression:
         """
         inputs, targets, *weights = batch
         outputs = model(inputs)
-        each = targets if outputs.ndim == 2 else targets[:, None].expand(outputs.shape)
-        if each.shape != outputs.shape:
+        answer = outputs.shape[:1] + outputs.shape[-1:]
+        if targets.shape != answer:
             raise AllmlpError(
-                f"targets must have the shape of the answers {tuple(outputs.shape)}, got "
+                f"targets must have the shape of the answers {tuple(answer)}, got "
                 f"{tuple(targets.shape)}; reshape the targets"
             )
+        each = targets if outputs.ndim == 2 else targets[:, None].expand(outputs.shape)
         if not weights:
             return F.mse_loss(outputs, each), outputs
         return _weighted((outputs - each).square().flatten(1).mean(dim=1), weights[0]), outputs

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError, check_choice, listing
@@ -66,13 +65,24 @@ def mup_rules(model: nn.Module, base: nn.Module) -> dict[str, MupRule]:
             f"model and base must have the same parameters, but differ in {listing(differ)}; "
             "build both by one function of the width"
         )
-    return {name: _rule(name, p.shape, small[name].shape) for name, p in large.items()}
+    tables = {
+        f"{name}.weight"
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag)
+    }
+    rules = {}
+    for name, p in large.items():
+        shapes = tuple(p.shape), tuple(small[name].shape)
+        if name in tables:  # (levels, width): a matrix that is multiplied from the other side
+            shapes = shapes[0][::-1], shapes[1][::-1]
+        rules[name] = _rule(name, *shapes)
+    return rules
 
 
-def _rule(name: str, shape: torch.Size, base: torch.Size) -> MupRule:
+def _rule(name: str, shape: tuple[int, ...], base: tuple[int, ...]) -> MupRule:
     if len(shape) != len(base):
         raise AllmlpError(
-            f"{name} must have as many axes in model and base, got {tuple(shape)} and {tuple(base)}"
+            f"{name} must have as many axes in model and base, got {shape} and {base}"
         )
     # (out, in, ...): what lies behind the second axis is no width
     fan_out = shape[0] / base[0] if len(shape) else 1.0
@@ -114,7 +124,7 @@ def mup_groups(
             Muon's steps have another scale and need no such rule.
 
     Raises:
-        AllmlpError: the two models differ in more than sizes.
+        AllmlpError: the two models differ in more than sizes, or a group holds something else.
 
     Example:
         >>> from torch.optim import AdamW
@@ -129,11 +139,17 @@ def mup_groups(
     """
     check_choice("optimizer", optimizer, ("adam", "sgd"))
     factors = {name: rule.lr_factor(optimizer) for name, rule in mup_rules(model, base).items()}
-    of_parameter = {id(p): factors[n] for n, p in model.named_parameters() if n in factors}
+    # what is frozen has no rule and needs none
+    of_parameter = {id(p): factors.get(name, 1.0) for name, p in model.named_parameters()}
     split = []
     for group in groups:
         shared: dict[float, list[nn.Parameter]] = {}
         for parameter in group["params"]:
+            if id(parameter) not in of_parameter:
+                raise AllmlpError(
+                    f"groups must hold parameters of the model, got another of shape "
+                    f"{tuple(parameter.shape)}; make the groups of this model"
+                )
             shared.setdefault(of_parameter[id(parameter)], []).append(parameter)
         for factor, parameters in shared.items():
             scaled = {**group, "params": parameters, "lr": group.get("lr", lr) * factor}

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError, check_choice
+from allmlp.training.members import MemberClassification, MemberRegression
 from allmlp.training.task import Classification, Goal, Regression, Task
 
 __all__ = ["LOSSES", "LossFunction", "Objective", "check_targets", "choose_task"]
@@ -90,29 +91,30 @@ def check_targets(task: Task, outputs: Any, targets: Tensor, name: str) -> None:
     Raises:
         AllmlpError: another dtype, another shape, or a class that the model has no output for.
     """
-    if isinstance(task, Classification):
+    if isinstance(task, Classification | MemberClassification):
         if targets.dtype != torch.int64 or targets.ndim != 1:
             raise AllmlpError(
                 f"classification needs integer {name} of shape (b,), got {targets.dtype} of shape "
                 f"{_rows(targets)}; {_remedy(targets)}"
             )
-        if outputs.ndim != 2:
+        if outputs.ndim != 2 and (outputs.ndim != 3 or isinstance(task, Classification)):
             raise AllmlpError(
                 f"classification needs outputs of shape (b, k), the model gives {_rows(outputs)}"
             )
-        low, high = targets.min().item(), targets.max().item()
-        if low < 0 or high >= outputs.shape[1]:
+        low, high, classes = targets.min().item(), targets.max().item(), outputs.shape[-1]
+        if low < 0 or high >= classes:
             raise AllmlpError(
-                f"the model has {outputs.shape[1]} classes, so {name} must lie in "
-                f"0 … {outputs.shape[1] - 1}, got {low} … {high}"
+                f"the model has {classes} classes, so {name} must lie in 0 … {classes - 1}, got "
+                f"{low} … {high}"
             )
-    elif isinstance(task, Regression):
+    elif isinstance(task, Regression | MemberRegression):
         if not targets.is_floating_point():
             raise AllmlpError(
                 f"regression needs floating-point {name}, got {targets.dtype}; convert with "
                 ".float()"
             )
-        if outputs.shape[1:] != targets.shape[1:]:
+        members = isinstance(task, MemberRegression) and outputs.ndim == 3
+        if outputs.shape[2 if members else 1 :] != targets.shape[1:]:
             raise AllmlpError(
                 f"{name} must have the shape of the outputs {_rows(outputs)}, got "
                 f"{_rows(targets)}; reshape the {name}"

@@ -39,9 +39,9 @@ class Plateau(LRScheduler):
         floor: float = 0.0,
     ):
         check_integers("plateau", minimum=0, patience=patience)
-        if not 0 < factor < 1:
+        if not (isinstance(factor, int | float) and 0 < factor < 1):
             raise AllmlpError(f"plateau needs factor in (0, 1), got {factor!r}")
-        if not 0 <= floor <= 1:
+        if not (isinstance(floor, int | float) and 0 <= floor <= 1):
             raise AllmlpError(f"plateau needs floor in [0, 1], got {floor!r}")
         self.warmup_steps = warmup_steps
         self.goal = goal
@@ -59,7 +59,8 @@ class Plateau(LRScheduler):
     def judge(self, value: float) -> None:
         """Take in the metric of an epoch."""
         sign = 1 if self.goal == "max" else -1
-        if self.best is None or sign * (value - self.best) > 0:
+        # any number is better than none (NaN)
+        if self.best is None or self.best != self.best or sign * (value - self.best) > 0:
             self.best, self.stalled = value, 0
             return
         self.stalled += 1

@@ -16,6 +16,9 @@ __all__ = ["SCHEDULES", "WHOLE_SCHEDULES", "build_schedule", "warmup_cosine"]
 
 Schedule = Callable[[int], float]
 
+# lengths in fractions of an epoch add up to whole steps only nearly
+_ROUNDING = 1e-9
+
 
 def warm_up(step: int, warmup_steps: int) -> float:
     """Linear rise to 1, which the last of the warm-up steps has.
@@ -34,7 +37,7 @@ def constant(x: float, length: float) -> float:
 
 def step_decay(x: float, length: float, *, every: float = 30.0, gamma: float = 0.1) -> float:
     """A factor of `gamma` after every `every` epochs (He et al. 2015)."""
-    return gamma ** math.floor(x / length / every)
+    return gamma ** math.floor(x / length / every + _ROUNDING)
 
 
 def multistep(x: float, length: float, *, milestones: Sequence[float], gamma: float = 0.1) -> float:
@@ -59,8 +62,8 @@ def cosine_restarts(
         [1.0, 0.5, 1.0, 0.854, 0.5]
     """
     epoch, period = x / length, first
-    while epoch >= period:
-        epoch -= period
+    while epoch >= period * (1 - _ROUNDING):
+        epoch = max(0.0, epoch - period)
         period *= growth
     return cosine(epoch, period, floor=floor)
 

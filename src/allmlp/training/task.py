@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol, runtime_checkable
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
@@ -148,7 +149,9 @@ class Regression:
         self, outputs: Float[Tensor, "b *k"], batch: tuple[Tensor, Float[Tensor, "b *k"]]
     ) -> dict[str, Tensor]:
         """Squared and absolute error, each a mean over the outputs of an example."""
-        error = (outputs.detach().float() - batch[1].float()).reshape(len(outputs), -1)
+        # in float32 at least: what float64 tells apart stays apart
+        dtype = torch.promote_types(outputs.dtype, torch.float32)
+        error = (outputs.detach().to(dtype) - batch[1].to(dtype)).reshape(len(outputs), -1)
         return {"loss": error.square().mean(dim=1).sum(), "mae": error.abs().mean(dim=1).sum()}
 
 

@@ -1,6 +1,7 @@
 """A model in a folder: `model.safetensors` beside `model.json`, which rebuilds and feeds it."""
 
 import json
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -86,7 +87,9 @@ def write_record(
         "preprocess": asdict(preprocess) if preprocess else None,
         "classes": list(classes) if classes else None,
     }
-    write_text(folder / RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    # numpy's integers are sizes as well
+    content = json.dumps(record, indent=2, ensure_ascii=False, default=operator.index)
+    write_text(folder / RECORD, content + "\n")
 
 
 def write_weights(folder: Path, state: Mapping[str, Tensor]) -> None:
