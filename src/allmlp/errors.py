@@ -10,6 +10,7 @@ __all__ = [
     "check_choice",
     "check_integers",
     "check_rates",
+    "check_sizes",
     "first_line",
     "listing",
     "printable",
@@ -119,6 +120,30 @@ def check_integers(owner: str, *, minimum: int, **values: object) -> None:
             raise AllmlpError(
                 f"{owner} needs an integer {name} of at least {minimum}, got {value!r}"
             )
+
+
+def check_sizes(owner: str, *, count: int | None = None, **values: object) -> None:
+    """Require lists of positive integers, named as the caller names them.
+
+    Args:
+        owner: what needs them.
+        count: how many, where that is fixed.
+        values: the lists or tuples.
+
+    Raises:
+        AllmlpError: a value is no list or tuple, has another length, or an entry is no positive
+            integer.
+
+    Example:
+        >>> check_sizes("MLP", widths=256)
+        Traceback (most recent call last):
+        allmlp.errors.AllmlpError: MLP needs widths as a list of integers, got 256
+    """
+    for name, value in values.items():
+        if not isinstance(value, list | tuple) or (count is not None and len(value) != count):
+            many = "" if count is None else f"{count} "
+            raise AllmlpError(f"{owner} needs {name} as a list of {many}integers, got {value!r}")
+        check_integers(owner, minimum=1, **{f"{name}[{i}]": size for i, size in enumerate(value)})
 
 
 def check_rates(owner: str, **values: object) -> None:

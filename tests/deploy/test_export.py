@@ -393,4 +393,21 @@ def test_what_cannot_be_a_file(tmp_path: Path) -> None:
         export(allmlp.create_model("mixer_digits").eval(), path, to="torch", example=wide)
     with pytest.raises(AllmlpError, match="computes the same for every batch, without looking at"):
         export(Looks(2, 2).eval(), path, to="torch", example=torch.randn(4, 2))
+    digits = allmlp.create_model("mixer_digits").eval()
+    with pytest.raises(AllmlpError, match="10 numbers, so it has as many classes, got names of 1"):
+        export(digits, path, classes=["a"])
+    with pytest.raises(AllmlpError, match="needs one row at least, got 0"):
+        export(digits, path, example=torch.randn(0, 1, 8, 8))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_net_in_float64_and_one_without_parameters() -> None:
+    model = allmlp.create_model("mixer_digits", depth=1).double().eval()
+    preprocess = Preprocess(img_size=(8, 8), in_chans=1, mean=(0.5,), std=(0.5,))
+    graph = model_graph(model, preprocess=preprocess)
+    images = graph.examples["images"]
+    expected = model(preprocess.normalize(images).double()).softmax(1).float()
+    torch.testing.assert_close(graph.module(images), expected, rtol=1e-5, atol=1e-6)
+    assert (
+        model_graph(nn.ReLU().eval(), torch.randn(4, 2)).examples["inputs"].dtype == torch.float32
+    )

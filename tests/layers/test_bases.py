@@ -179,8 +179,11 @@ def test_knots_stay_in_float32() -> None:
 def test_mistakes_are_answered() -> None:
     basis = BSplineBasis(1, grid=2)
     for points, message in (
-        ([[-1.0, -1.0, 1.0]], "knots must increase strictly, those of input 0 do not"),
-        ([[-1.0, math.nan, 1.0]], "knots must increase strictly"),
+        (
+            [[-1.0, -1.0, 1.0]],
+            "knots must be finite and increase strictly, those of input 0 do not",
+        ),
+        ([[-1.0, math.nan, 1.0]], "knots must be finite and increase strictly"),
     ):
         with pytest.raises(AllmlpError, match=message):
             basis.set_grid(torch.tensor(points))
@@ -202,3 +205,11 @@ def test_mistakes_are_answered() -> None:
         make_basis("bspline", 1, k=0)
     with pytest.raises(AllmlpError, match="above -1"):
         make_basis("jacobi", 1, alpha=-1.0)
+
+
+def test_knots_at_infinity_are_refused() -> None:
+    basis = BSplineBasis(1, grid=2, k=1)
+    knots = basis.knots.clone()
+    knots[0, -1] = torch.inf
+    with pytest.raises(AllmlpError, match="finite and increase strictly, those of input 0"):
+        basis.set_knots(knots)

@@ -120,3 +120,12 @@ def test_one_sample_and_none() -> None:
 def test_constant_functions() -> None:
     constant = Moments.of(torch.full((5, 2, 3), 0.1, dtype=torch.float64))
     assert constant.std(torch.ones(2, 3, dtype=torch.float64)).max() < 1e-15
+
+
+def test_a_network_below_float32() -> None:
+    layer = KANLinear(3, 2).bfloat16()
+    x = torch.rand(20, 3).bfloat16()
+    moments = layer_moments(layer, None, x)
+    wide = layer_moments(layer.float(), None, x.float())
+    assert moments.functions.mean.dtype == torch.float32
+    torch.testing.assert_close(moments.functions.mean, wide.functions.mean, rtol=0.02, atol=0.02)

@@ -45,3 +45,10 @@ def test_norms_are_bounded_by_their_own_steepest_inputs(name: str) -> None:
 def test_dyt_is_as_steep_as_claimed_at_zero() -> None:
     norm = DyT(1, alpha=0.5)
     assert lipschitz_bound(norm) == 0.5
+
+
+def test_norms_without_eps_or_statistics() -> None:
+    eps = torch.finfo(torch.float32).eps
+    assert lipschitz_bound(nn.RMSNorm(4)) == pytest.approx(eps**-0.5)
+    assert lipschitz_bound(nn.RMSNorm(4, elementwise_affine=False)) == pytest.approx(eps**-0.5)
+    assert lipschitz_bound(nn.BatchNorm1d(4, track_running_stats=False)) == math.inf

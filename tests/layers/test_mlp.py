@@ -1,9 +1,14 @@
+from typing import Any
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from allmlp import create_model
 from allmlp.errors import AllmlpError
-from allmlp.layers import Mlp, TokenMlp
+from allmlp.layers import Mlp, TokenLinear, TokenMlp
+from allmlp.ops import linear
 
 
 def test_channel_mlp_commutes_with_a_permutation_of_tokens() -> None:
@@ -95,3 +100,68 @@ def test_dropout_acts_in_training_only(kind: type[nn.Module]) -> None:
 def test_sizes_are_checked(kind: type[nn.Module]) -> None:
     with pytest.raises(AllmlpError, match="integer hidden of at least 1, got 0"):
         kind(4, 0)
+
+
+class Shifted(nn.Linear):
+    """What an adapter does: another forward pass on the same weights."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + 1000
+
+
+@pytest.mark.parametrize("kind", [Mlp, TokenMlp])
+@pytest.mark.parametrize("part", ["fc1", "fc2"])
+def test_a_layer_put_in_its_place_is_called(kind: type[nn.Module], part: str) -> None:
+    mlp, x = kind(4, 8).eval(), torch.randn(2, 4, 4)
+    mlp.activation = nn.ReLU()  # passes a shift on
+    layer = mlp.get_submodule(part)
+    other = Shifted(layer.in_features, layer.out_features)
+    other.load_state_dict(layer.state_dict())
+    with torch.no_grad():
+        before = mlp(x)
+        setattr(mlp, part, other)
+        assert (mlp(x) - before).abs().min() > 1
+        if kind is Mlp:
+            assert (mlp.join(x, x) - x - before).abs().min() > 1
+        setattr(mlp, part, nn.Sequential(layer))
+        torch.testing.assert_close(mlp(x), before)
+
+
+def test_backward_hooks_fire() -> None:
+    mlp, seen = Mlp(4, 8), []
+    for name, part in mlp.named_children():
+        part.register_full_backward_hook(lambda m, gi, go, name=name: seen.append(name))
+    mlp(torch.randn(2, 4, requires_grad=True)).sum().backward()
+    assert {*seen} == {"fc1", "activation", "dropout", "fc2"}
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script")  # torch.func's own
+@pytest.mark.parametrize("name", ["mixer_digits", "gmlp_digits", "resmlp_digits", "mlp"])
+def test_forward_mode_is_the_transpose_of_reverse_mode(name: str) -> None:
+    options: dict[str, Any] = {"activation": "gelu"} if name == "mlp" else {"depth": 1}
+    options |= {"img_size": 8, "in_chans": 1, "num_classes": 0}  # a head starts at zero
+    model = create_model(name, **options).eval().requires_grad_(False)
+    x, v = torch.randn(2, 1, 1, 8, 8).unbind()
+    tangent = torch.func.jvp(model, (x,), (v,))[1]
+    u = torch.randn_like(tangent)
+    cotangent = torch.func.vjp(model, x)[1](u)[0]
+    assert (u * tangent).sum() == pytest.approx(float((cotangent * v).sum()), rel=1e-3, abs=1e-4)
+    assert tangent.abs().max() > 0
+
+
+@pytest.mark.unhooked
+@pytest.mark.filterwarnings("ignore:.torch.jit.trace")
+def test_a_tracer_sees_plain_products() -> None:
+    mlp, x = Mlp(4, 8).requires_grad_(False), torch.randn(2, 4)
+    torch.testing.assert_close(torch.jit.trace(mlp, x)(x), mlp(x))
+
+
+def test_counters_and_switches_see_plain_products() -> None:
+    mlp, x = Mlp(4, 8), torch.randn(2, 4)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        linear(x, mlp.fc1.weight, mlp.fc1.bias)
+    assert counter.get_total_flops() == 2 * 2 * 4 * 8
+    with torch.no_grad(), torch.autocast("cpu", torch.float16):
+        assert mlp(x).isfinite().all()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert TokenLinear(2).double()(x.double()[None]).dtype == torch.float64

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from allmlp import create_model
 from allmlp.errors import AllmlpError
 from allmlp.layers.layout import show_tokens
 from allmlp.layers.pool import MeanPool
@@ -144,3 +145,34 @@ def test_weights_fit_any_size_unless_a_class_says_otherwise() -> None:
     )
     with pytest.raises(AllmlpError, match="a counter's weights fit images of any size, got resize"):
         Counter.resize_config(model.config, (8, 8), "block")
+
+
+def test_a_fresh_head_has_the_mode_of_the_model() -> None:
+    model = create_model("mlp", img_size=8, in_chans=1, head_dropout_rate=0.5).eval()
+    model.reset_classifier(3)
+    x = torch.randn(2, 1, 8, 8)
+    assert torch.equal(model(x), model(x))
+
+
+@pytest.mark.parametrize("indices", [[9], [], [-7]])
+def test_blocks_that_a_backbone_does_not_have(indices: list[int]) -> None:
+    with pytest.raises(AllmlpError):
+        create_model("mixer_digits", features_only=True, out_indices=indices)
+
+
+@pytest.mark.unhooked
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("mlp", {"widths": 256}, "needs widths as a list of integers, got 256"),
+        ("kan", {"widths": 64}, "needs widths as a list of integers, got 64"),
+        ("csmixer_t", {"depths": 2}, "needs depths as a list of integers, got 2"),
+        ("repmlpnet_t224", {"tile_size": 224}, "tile_size as a list of 2 integers, got 224"),
+        ("repmlpnet_t224", {"tile_size": (0, 0)}, r"tile_size\[0\] of at least 1, got 0"),
+        ("cyclemlp_b1", {"img_size": (224,)}, r"img_size as a list of 2 integers, got \(224,\)"),
+        ("csmixer_t", {"img_size": (224,)}, r"img_size as a list of 2 integers, got \(224,\)"),
+    ],
+)
+def test_sizes_that_are_no_lists(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(AllmlpError, match=message):
+        create_model(name, **options)

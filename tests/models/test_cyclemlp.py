@@ -139,7 +139,7 @@ def test_bad_sizes() -> None:
         tiny(depths=(1, 1, 1))
     with pytest.raises(AllmlpError, match="odd steps, got 4 along height"):
         tiny(stepsize=4)
-    with pytest.raises(AllmlpError, match="integer size of at least 1, got 0"):
+    with pytest.raises(AllmlpError, match=r"integer widths\[1\] of at least 1, got 0"):
         tiny(widths=(4, 0, 8, 8))
     with pytest.raises(AllmlpError, match=r"drop_path_rate in \[0, 1\), got 1.0"):
         tiny(drop_path_rate=1.0)

@@ -281,6 +281,7 @@ def test_wrong_last_axis() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"widths": 3}, "widths as a list of integers, got 3"),
         ({"widths": [3]}, "widths of inputs and outputs at least"),
         ({"widths": [0, 2]}, "inputs of at least 1, got 0"),
         ({"widths": [2, 0]}, "width of at least 1, got 0"),
@@ -339,6 +340,8 @@ def test_inputs_are_scaled_by_the_network() -> None:
         model.scale_inputs(x[:, :2])
     with pytest.raises(AllmlpError, match="finite rows"):
         model.scale_inputs(x * torch.nan)
+    with pytest.raises(AllmlpError, match="have moved .update_grid.; scale first"):
+        model.update_grid(x).model.scale_inputs(x)
 
 
 def test_grids_of_chosen_layers_move() -> None:

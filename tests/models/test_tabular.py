@@ -10,7 +10,7 @@ from allmlp.layers import PBLDEmbedding, TableStem
 from allmlp.models.realmlp import NTKLinear, ParametricActivation, RealMLP
 from allmlp.models.tabm import TabM, TabMMini, TabMPacked
 from allmlp.models.tabular import TabularMLP, TabularResNet
-from allmlp.training import decay_groups
+from allmlp.training import decay_groups, fit
 
 ROWS = torch.cat([torch.randn(9, 3), torch.randint(0, 4, (9, 1)).float()], dim=1)
 
@@ -128,3 +128,9 @@ def test_realmlp_learns_at_several_rates() -> None:
         "head.weight": 1.0,
         "head.bias": 0.1,
     }
+
+
+def test_a_last_batch_of_one_row() -> None:
+    model = TabularResNet(TableStem(4), 2)
+    fit(model, torch.randn(33, 4), torch.arange(33) % 2, batch_size=32, epochs=1)
+    assert all(p.isfinite().all() for p in model.parameters())

@@ -1,4 +1,5 @@
 import math
+import pickle
 
 import pytest
 import torch
@@ -104,3 +105,17 @@ def test_sympy_is_not_imported_with_the_library() -> None:
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     # torch itself imports sympy only for compilation
     assert ended.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_a_function_is_pickled(name: str) -> None:
+    x = torch.linspace(0.1, 0.9, 5)
+    again = pickle.loads(pickle.dumps(LIBRARY[name]))
+    assert torch.equal(again(x), LIBRARY[name](x))
+    assert again.name == name
+
+
+def test_one_of_ones_own_comes_before_another_name_of_the_library() -> None:
+    own = SymbolicFunction(name="x^0.5", function=torch.abs, complexity=1, formula="Abs(x)")
+    assert find_function("x^0.5", [own]) is own
+    assert find_function("x^0.5").name == "sqrt"

@@ -327,7 +327,9 @@ def test_collapsed_knots_are_named(golden: Path, tmp_path: Path) -> None:
     state, _, _ = foreign(golden, "efficient")
     state["layers.0.grid"][1] = 0.3  # what pykan leaves of a constant input
     save_file(state, tmp_path / "kan.safetensors")
-    with pytest.raises(AllmlpError, match="knots must increase strictly, those of input 1"):
+    with pytest.raises(
+        AllmlpError, match="knots must be finite and increase strictly, those of input 1"
+    ):
         load_model(tmp_path / "kan.safetensors")
 
 
@@ -405,3 +407,12 @@ def test_the_command(golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     torch.save(state, tmp_path / "old.pt")
     main(["convert", str(tmp_path / "old.pt"), "--to", str(tmp_path / "old")])
     assert "note: layer 0 had grids of its own" in capsys.readouterr().out
+
+
+def test_a_kan_in_bfloat16_stays_so(tmp_path: Path) -> None:
+    model = KAN([2, 3, 1]).bfloat16()  # whose knots stay in float32
+    save_model(model, tmp_path / "kan")
+    again = load_model(tmp_path / "kan")
+    assert {p.dtype for p in again.parameters()} == {torch.bfloat16}
+    x = torch.rand(4, 2).bfloat16()
+    assert torch.equal(again(x), model(x))

@@ -2,6 +2,8 @@
 
 import hashlib
 import http.server
+import socket
+import struct
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -245,10 +247,48 @@ def test_a_changed_cache_and_a_wrong_file_are_noticed(
     assert not list(cache.rglob("weights.pth"))
     monkeypatch.setitem(records.RECORDS, record.name, record)
     create_model("mixer_digits.test")
+    # the publisher states another one by now
+    monkeypatch.setitem(records.RECORDS, record.name, replace(record, sha256="00000000"))
+    with pytest.raises(AllmlpError, match="is not, or is no longer, what its publisher states"):
+        create_model("mixer_digits.test")
+    monkeypatch.setitem(records.RECORDS, record.name, record)
     (path,) = cache.rglob("weights.pth")
     path.write_bytes(path.read_bytes() + b"x")
-    with pytest.raises(AllmlpError, match="has changed since it was downloaded; delete it"):
+    with pytest.raises(AllmlpError, match="no longer, what its publisher states; delete it"):
         create_model("mixer_digits.test")
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_file_that_breaks_off_is_not_kept(cache: Path, reset: bool) -> None:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet."""
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "100000")
+            self.end_headers()
+            self.wfile.write(b"x" * 100)
+            if reset:  # closed without waiting for what is under way
+                off = struct.pack("ii", 1, 0)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, off)
+                self.wfile.flush()
+                self.connection.close()
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        with pytest.raises(AllmlpError, match="ended after 100 of 100,000 bytes|broke off"):
+            download.fetch_url(f"http://127.0.0.1:{running.server_port}/w.pth")
+        running.shutdown()
+        thread.join()
+    assert not list(cache.rglob("w.pth*"))
+
+
+@pytest.mark.unhooked
+def test_what_pretrained_is_not() -> None:
+    with pytest.raises(AllmlpError, match=r"a tag of mixer_b16 \(google_in1k, .*; got True"):
+        pretrained.find_weights("mixer_b16", True)
 
 
 def test_offline_is_immediate_and_uses_the_cache(

@@ -86,6 +86,8 @@ def model_graph(
         AllmlpError: the model is in training mode, does what no file can do, or does not say what
             it takes.
     """
+    if example is not None and not len(example):
+        raise AllmlpError("a file is checked on its example, which needs one row at least, got 0")
     given = network = evaluation_copy(model)
     notes: tuple[str, ...] = ()
     if isinstance(given, RepMLPNet) and given.config.form != "deploy":
@@ -93,12 +95,19 @@ def model_graph(
         notes = ("convolutions and batch norms are merged into matrices",)
     about: dict[str, Any] = {"allmlp": version("allmlp"), "model": type(model).__name__}
     if classes is not None:
+        outputs = getattr(getattr(model, "config", None), "num_classes", len(classes))
+        if outputs != len(classes):
+            raise AllmlpError(
+                f"the model answers with {outputs} numbers, so it has as many classes, got names "
+                f"of {len(classes)}"
+            )
         about["classes"] = list(classes)
     generator = torch.Generator().manual_seed(0)
     if preprocess is None:
         if example is None:
             example = torch.randn(_COUNT, *_input_shape(model), generator=generator)
-        feeds = {"inputs": example.to("cpu", next(network.parameters()).dtype)}
+        dtype = next((p.dtype for p in network.parameters()), example.dtype)
+        feeds = {"inputs": example.to("cpu", dtype)}
         return Graph(network, given, feeds, "outputs", about, notes=notes)
     if example is None:
         shape = (_COUNT, preprocess.in_chans, *preprocess.img_size)

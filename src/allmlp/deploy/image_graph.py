@@ -31,6 +31,7 @@ class ImageGraph(nn.Module):
         super().__init__()
         self.model = model
         self.answer = answer
+        self.dtype = next((p.dtype for p in model.parameters()), torch.float32)
         # the two numbers of `Preprocess.normalize`, computed once
         scale = torch.tensor(preprocess.std).mul(255).reciprocal()
         shift = torch.tensor(preprocess.mean).mul(255).mul(scale)
@@ -38,4 +39,5 @@ class ImageGraph(nn.Module):
         self.register_buffer("shift", shift[:, None, None])
 
     def forward(self, images: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
-        return self.answer(self.model(images.float() * self.scale - self.shift))
+        prepared = images.float() * self.scale - self.shift
+        return self.answer(self.model(prepared.to(self.dtype))).float()

@@ -91,10 +91,11 @@ class BSplineBasis(Basis):
         knots = knots.detach().to(self.knots, copy=True)
         if not knots.is_meta:
             gaps = knots.diff(dim=1)
-            if not bool((gaps > 0).all()):  # NaN fails as well
-                worst = int((~(gaps > 0)).any(1).nonzero()[0])
+            good = (gaps > 0) & (gaps < torch.inf)  # NaN fails as well
+            if not bool(good.all()):
+                worst = int((~good).any(1).nonzero()[0])
                 raise AllmlpError(
-                    f"knots must increase strictly, those of input {worst} do not: "
+                    f"knots must be finite and increase strictly, those of input {worst} do not: "
                     f"{[round(v, 4) for v in knots[worst].tolist()]}; keep a gap of at least 1e-3 "
                     "of an interval between neighbours"
                 )

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from allmlp.errors import check_integers
-from allmlp.layers.hooked import hooked
+from allmlp.layers.hooked import hooked, is_own
 from allmlp.ops.autocast import autocast_dtype
 from allmlp.ops.linear import linear
 from allmlp.ops.shift import ShiftPattern, shift_channels
@@ -92,7 +92,10 @@ class CycleMix(nn.Module):
         places, width = x.shape[1] * x.shape[2], x.shape[3]
         parts = (self.along_w, self.along_h, self.channel, self.proj)
         # 3 d^3 + 3 n d^2 products of one kind against 4 n d^2 of the other
-        if places > 3 * width and not torch.compiler.is_exporting() and not hooked(*parts):
+        apart = torch.compiler.is_exporting() or hooked(*parts)
+        apart = apart or not all(is_own(part, nn.Linear) for part in (self.channel, self.proj))
+        apart = apart or not all(is_own(p, CycleFC) for p in (self.along_w, self.along_h))
+        if places > 3 * width and not apart:
             return self._folded(x)
         branches = (self.along_w(x), self.along_h(x), self.channel(x))
         mean = (branches[0] + branches[1] + branches[2]).mean(dim=(1, 2))

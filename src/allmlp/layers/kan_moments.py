@@ -129,7 +129,7 @@ def layer_moments(
     functions = numeric.basis.size + 2
     edges = 0 if symbolic is None else len(symbolic.edges)
     rows = max(1, _NUMBERS_AT_ONCE // (functions * max(x.shape[-1], edges)))
-    tiles = [_of_tile(numeric, symbolic, tile) for tile in at_least_float32(x).split(rows)]
+    tiles = [_of_tile(numeric, symbolic, tile) for tile in x.split(rows)]
     total = tiles[0]
     for tile in tiles[1:]:
         total = total + tile
@@ -143,14 +143,15 @@ def safe_sqrt(x: Tensor) -> Tensor:
 
 
 def _of_tile(numeric: KANLinear, symbolic: SymbolicEdges | None, x: Tensor) -> LayerMoments:
-    values = numeric.edge_functions(x)
-    sums = numeric(x)
+    # the layer as it computes, its moments in float32 at least
+    values = at_least_float32(numeric.edge_functions(x))
+    sums = at_least_float32(numeric(x))
     formulas = None
     if symbolic is not None:
-        sums = sums + symbolic(x)
-        own = symbolic.edge_values(x)[..., None]
+        sums = sums + at_least_float32(symbolic(x))
+        own = at_least_float32(symbolic.edge_values(x))[..., None]
         formulas = Moments.of(torch.cat([values[:, symbolic.inputs], own], dim=-1))
-    functions = Moments.of(torch.cat([values, x[..., None]], dim=-1))
+    functions = Moments.of(torch.cat([values, at_least_float32(x)[..., None]], dim=-1))
     return LayerMoments(functions, formulas, Moments.of(sums[..., None]))
 
 

@@ -132,7 +132,7 @@ class SymbolicEdges(nn.Module):
         There the edge takes the value at the nearest point of the domain.
         """
         a, b, _, _ = self.affine.detach().unbind(-1)
-        arguments = (a * x[..., self.inputs] + b).reshape(-1, len(self.edges))
+        arguments = (a * x[..., self.inputs] + b).flatten(0, -2)
         outside = torch.zeros(len(self.edges), dtype=arguments.dtype, device=x.device)
         for function, members in self._groups:
             inside = function.in_domain(arguments[:, members])

@@ -23,6 +23,8 @@ def _linear(layer: Any) -> float:
 
 
 def _batch_norm(norm: Any) -> float:
+    if norm.running_var is None:  # it divides by the deviation of the batch, as small as it may be
+        return math.inf
     factor = (norm.running_var.double() + norm.eps).rsqrt()
     return _largest(factor if norm.weight is None else factor * norm.weight)
 
@@ -30,7 +32,9 @@ def _batch_norm(norm: Any) -> float:
 def _other_norm(norm: Any) -> float:
     # the Jacobian is a projection over sqrt(variance + eps); the worst input is a constant row
     scale = 1.0 if norm.weight is None else _largest(norm.weight)
-    return scale / math.sqrt(norm.eps)
+    # RMSNorm's None is the dtype's own
+    dtype = torch.float32 if norm.weight is None else norm.weight.dtype
+    return scale / math.sqrt(torch.finfo(dtype).eps if norm.eps is None else norm.eps)
 
 
 def _dyt(norm: Any) -> float:

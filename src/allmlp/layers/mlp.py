@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allmlp.errors import check_integers
-from allmlp.layers.hooked import hooked
+from allmlp.layers.hooked import hooked, is_own
 from allmlp.ops import linear, linear_gelu, mix_tokens
 
 __all__ = ["Mlp", "TokenMlp", "linear_activation"]
@@ -47,7 +47,7 @@ class Mlp(nn.Module):
 
     def forward(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
         hidden = self.dropout(linear_activation(x, self.fc1, self.activation))
-        if hooked(self.fc2):
+        if hooked(self.fc2) or not is_own(self.fc2, nn.Linear):
             return self.dropout(self.fc2(hidden))
         return self.dropout(linear(hidden, self.fc2.weight, self.fc2.bias))
 
@@ -57,7 +57,8 @@ class Mlp(nn.Module):
         Hooks on the module or its last parts see what they always see.
         """
         dropped = self.training and self.dropout.p > 0
-        if torch.is_grad_enabled() or dropped or hooked(self, self.dropout, self.fc2):
+        watched = hooked(self, self.dropout, self.fc2) or not is_own(self.fc2, nn.Linear)
+        if torch.is_grad_enabled() or dropped or watched:
             return stream + self(x)
         hidden = linear_activation(x, self.fc1, self.activation)
         return linear(hidden, self.fc2.weight, self.fc2.bias, plus=stream)
@@ -98,16 +99,23 @@ class TokenMlp(nn.Module):
         self.fc2 = nn.Linear(hidden, num_tokens)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        hidden = self.activation(mix_tokens(x, self.fc1.weight, self.fc1.bias))
-        return self.dropout(mix_tokens(self.dropout(hidden), self.fc2.weight, self.fc2.bias))
+        hidden = self.activation(_mix(x, self.fc1))
+        return self.dropout(_mix(self.dropout(hidden), self.fc2))
+
+
+def _mix(x: Float[Tensor, "b n d"], layer: nn.Module) -> Float[Tensor, "b m d"]:
+    if isinstance(layer, nn.Linear) and is_own(layer, nn.Linear):
+        return mix_tokens(x, layer.weight, layer.bias)
+    return layer(x.mT).mT
 
 
 def linear_activation(
-    x: Float[Tensor, "*b d"], layer: nn.Linear, activation: nn.Module
+    x: Float[Tensor, "*b d"], layer: nn.Module, activation: nn.Module
 ) -> Float[Tensor, "*b m"]:
     """`activation(layer(x))`, in one pass where it is a GELU and nobody looks in between."""
-    # a hook on either part wants to see what passes between them
-    watched = hooked(layer, activation)
-    if isinstance(activation, nn.GELU) and layer.bias is not None and not watched:
-        return linear_gelu(x, layer.weight, layer.bias, activation.approximate)
+    if isinstance(layer, nn.Linear) and isinstance(activation, nn.GELU):
+        # a hook on either part wants to see what passes between them
+        apart = hooked(layer, activation) or layer.bias is None
+        if not apart and is_own(layer, nn.Linear) and is_own(activation, nn.GELU):
+            return linear_gelu(x, layer.weight, layer.bias, activation.approximate)
     return activation(layer(x))

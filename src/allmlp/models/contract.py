@@ -117,7 +117,7 @@ class VisionModel(nn.Module, ABC):
             AllmlpError: `num_classes` is negative.
         """
         self.config = replace(self.config, num_classes=num_classes)
-        self.head = self._make_head().to(next(self.parameters()))
+        self.head = self._make_head().to(next(self.parameters())).train(self.training)
 
     @abstractmethod
     def set_grad_checkpointing(self, enable: bool = True) -> None:

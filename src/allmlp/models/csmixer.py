@@ -19,7 +19,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
+from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates, check_sizes
 from allmlp.layers.head import make_zero_head, zero_head_
 from allmlp.layers.layout import show_places
 from allmlp.layers.mix_block import MixBlock
@@ -71,9 +71,8 @@ class CSMixerConfig:
     SIZES: ClassVar = ("width", "depths", "heads", "ranks", "group_side")
 
     def __post_init__(self) -> None:
-        for sizes in (self.img_size, self.depths, self.heads, self.ranks):
-            for size in sizes:
-                check_integers("CS-Mixer", minimum=1, size=size)
+        check_sizes("CS-Mixer", count=2, img_size=self.img_size)
+        check_sizes("CS-Mixer", depths=self.depths, heads=self.heads, ranks=self.ranks)
         check_integers("CS-Mixer", minimum=1, in_chans=self.in_chans, width=self.width)
         check_integers("CS-Mixer", minimum=1, group_side=self.group_side)
         check_integers("CS-Mixer", minimum=0, num_classes=self.num_classes)

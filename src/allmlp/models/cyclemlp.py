@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
+from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates, check_sizes
 from allmlp.layers.cycle import CycleFC, CycleMix, CycleSum
 from allmlp.layers.head import make_zero_head, zero_head_
 from allmlp.layers.layout import show_places
@@ -60,11 +60,9 @@ class CycleMLPConfig:
     SIZES: ClassVar = ("widths", "depths", "mlp_ratios", "stepsize", "pattern", "skeleton")
 
     def __post_init__(self) -> None:
-        height, width = self.img_size
-        check_integers("CycleMLP", minimum=1, height=height, width=width, in_chans=self.in_chans)
-        for sizes in (self.widths, self.depths, self.mlp_ratios):
-            for size in sizes:
-                check_integers("CycleMLP", minimum=1, size=size)
+        check_sizes("CycleMLP", count=2, img_size=self.img_size)
+        check_integers("CycleMLP", minimum=1, in_chans=self.in_chans)
+        check_sizes("CycleMLP", widths=self.widths, depths=self.depths, mlp_ratios=self.mlp_ratios)
         if not len(self.widths) == len(self.depths) == len(self.mlp_ratios) > 0:
             raise AllmlpError(
                 "CycleMLP needs a width, a depth and an MLP ratio for each stage, got "

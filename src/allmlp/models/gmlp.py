@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
 from allmlp.layers.drop_path import SCHEDULES, DropPath
 from allmlp.layers.head import zero_head_
-from allmlp.layers.hooked import hooked
+from allmlp.layers.hooked import hooked, is_own
 from allmlp.layers.init import init_lecun_, init_xavier_
 from allmlp.layers.norm import NORMS, norm_factory
 from allmlp.layers.patch_embed import STEMS
@@ -155,7 +155,8 @@ class GMLPBlock(nn.Module):
 
     def _halves(self, x: Float[Tensor, "b n d"]) -> tuple[Tensor, ...]:
         """`gelu(fc1(x))`, cut in two."""
-        if hooked(self.fc1, self.activation):
+        merged = is_own(self.fc1, nn.Linear) and is_own(self.activation, nn.GELU)
+        if hooked(self.fc1, self.activation) or not merged:
             return self.activation(self.fc1(x)).chunk(2, dim=-1)
         # two products: halves of one would be views with gaps, which the norm copies and whose
         # gradients are put together in the backward pass

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from allmlp.errors import AllmlpError, check_integers
+from allmlp.errors import AllmlpError, check_integers, check_sizes
 from allmlp.layers.recompute import steps
 from allmlp.models.bilinear import BilinearMLP, BilinearMLPConfig
 from allmlp.models.pixel_model import PixelModel
@@ -45,10 +45,8 @@ class ImageBilinearConfig:
     SIZES: ClassVar = ("hidden", "depth", "embed", "bias", "residual", "gate")
 
     def __post_init__(self) -> None:
-        height, width = self.img_size
-        check_integers(
-            "ImageBilinear", minimum=1, height=height, width=width, in_chans=self.in_chans
-        )
+        check_sizes("ImageBilinear", count=2, img_size=self.img_size)
+        check_integers("ImageBilinear", minimum=1, in_chans=self.in_chans)
         check_integers("ImageBilinear", minimum=0, num_classes=self.num_classes)
         self.mlp()
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from allmlp.errors import AllmlpError, check_integers
+from allmlp.errors import AllmlpError, check_integers, check_sizes
 from allmlp.layers.recompute import steps
 from allmlp.models.kan import KAN
 from allmlp.models.kan_config import KANConfig
@@ -44,12 +44,14 @@ class ImageKANConfig:
     SIZES: ClassVar = ("widths", "grid", "k", "basis")
 
     def __post_init__(self) -> None:
-        height, width = self.img_size
-        check_integers("ImageKAN", minimum=1, height=height, width=width, in_chans=self.in_chans)
+        check_sizes("ImageKAN", count=2, img_size=self.img_size)
+        check_integers("ImageKAN", minimum=1, in_chans=self.in_chans)
+        if not isinstance(self.widths, tuple):
+            raise AllmlpError(f"ImageKAN needs widths as a list of integers, got {self.widths!r}")
         check_integers("ImageKAN", minimum=0, num_classes=self.num_classes)
         if not self.widths:
             raise AllmlpError("ImageKAN needs one hidden width at least, got none")
-        self.kan((self.in_chans * height * width, *self.widths))
+        self.kan((self.in_chans * self.img_size[0] * self.img_size[1], *self.widths))
 
     def kan(self, widths: tuple[int, ...]) -> KANConfig:
         """Of a KAN with these widths and the options that are here."""

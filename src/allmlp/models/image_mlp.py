@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from allmlp.errors import AllmlpError, check_integers
+from allmlp.errors import AllmlpError, check_integers, check_sizes
 from allmlp.layers.lipschitz import chain_bound
 from allmlp.layers.recompute import steps
 from allmlp.models.mlp import MLPFeatureExtractor, depth_patterns, exempt_lengths, make_head
@@ -37,8 +37,8 @@ class ImageMLPConfig(MLPOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        height, width = self.img_size
-        check_integers("ImageMLP", minimum=1, height=height, width=width, in_chans=self.in_chans)
+        check_sizes("ImageMLP", count=2, img_size=self.img_size)
+        check_integers("ImageMLP", minimum=1, in_chans=self.in_chans)
         check_integers("ImageMLP", minimum=0, num_classes=self.num_classes)
 
     @property

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError
+from allmlp.layers.bspline import BSplineBasis
 from allmlp.layers.kan import KANLinear
 from allmlp.layers.kan_grid import Refit, adapt_layer, refine_layer
 from allmlp.layers.kan_layer import KANLayer
@@ -264,7 +265,8 @@ class KAN(nn.Module):
             x: inputs in their own units. A column that never varies is only shifted.
 
         Raises:
-            AllmlpError: no row, another number of columns, or values that are not finite.
+            AllmlpError: no row, another number of columns, values that are not finite, or grids of
+                the first layer that have moved.
 
         Example:
             >>> celsius = torch.tensor([[10.0], [20.0], [30.0]])
@@ -280,6 +282,14 @@ class KAN(nn.Module):
             raise AllmlpError("inputs are scaled by finite rows; leave out those that are not")
         low, high = x.double().amin(0), x.double().amax(0)
         start, end = self.config.grid_range
+        basis = next(self._each()).numeric.basis
+        if isinstance(basis, BSplineBasis):
+            ends = torch.stack(basis.grid_range()).T
+            if not ends.allclose(ends.new_tensor([start, end]).expand_as(ends)):
+                raise AllmlpError(
+                    f"inputs are scaled to grids on [{start:g}, {end:g}], but those of the first "
+                    "layer have moved (update_grid); scale first"
+                )
         # rounding must not leave the extreme rows outside
         eps = torch.finfo(next(self.parameters()).dtype).eps
         rounding = 8 * eps * torch.maximum(low.abs(), high.abs())

@@ -49,6 +49,8 @@ class KANConfig:
 
     def __post_init__(self) -> None:
         check_choice("basis", self.basis, BASES)
+        if not isinstance(self.widths, tuple):
+            raise AllmlpError(f"KAN needs widths as a list of integers, got {self.widths!r}")
         if len(self.widths) < 2:
             raise AllmlpError(f"KAN needs widths of inputs and outputs at least, got {self.widths}")
         check_integers("KAN", minimum=1, inputs=self.widths[0])

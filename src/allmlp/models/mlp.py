@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from allmlp.errors import AllmlpError, check_integers, check_rates, unknown_name
+from allmlp.errors import AllmlpError, check_integers, check_rates, check_sizes, unknown_name
 from allmlp.layers.activations import make_activation
 from allmlp.layers.drop_path import DropPath, drop_path_rates
 from allmlp.layers.dropout_order import dropout_before_batch_norm
@@ -189,6 +189,7 @@ class MLP(nn.Module):
         for name in options:
             if name not in known:
                 raise AllmlpError(unknown_name("MLP option", name, known))
+        check_sizes("MLP", widths=widths)
         self.config = MLPConfig(
             in_features=in_features, num_outputs=num_outputs, widths=tuple(widths), **options
         )

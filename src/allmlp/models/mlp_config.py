@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
+from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates, check_sizes
 from allmlp.layers.activations import ACTIVATIONS
 from allmlp.layers.gated import matched_units
 from allmlp.layers.init import SCHEMES
@@ -60,10 +60,9 @@ class MLPOptions:
     use_bias: bool = True  #: where no norm with a bias follows
 
     def __post_init__(self) -> None:
+        check_sizes("MLP", widths=self.widths)
         if not self.widths:
             raise AllmlpError("an MLP needs one width at least, got none; a linear map has no MLP")
-        for i, width in enumerate(self.widths):
-            check_integers("MLP", minimum=1, **{f"widths[{i}]": width})
         check_integers("MLP", minimum=1, power_iterations=self.power_iterations)
         check_choice("block", self.block, ("plain", "residual"))
         check_choice("activation", self.activation, ACTIVATIONS)

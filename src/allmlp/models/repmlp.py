@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates
+from allmlp.errors import AllmlpError, check_choice, check_integers, check_rates, check_sizes
 from allmlp.layers.drop_path import DropPath
 from allmlp.layers.head import make_head
 from allmlp.layers.layout import show_map
@@ -64,9 +64,16 @@ class RepMLPNetConfig:
     SIZES: ClassVar = ("widths", "depths", "share_sets", "tile")
 
     def __post_init__(self) -> None:
-        for sizes in (self.img_size, self.widths, self.depths, self.share_sets, self.kernels):
-            for size in sizes:
-                check_integers("RepMLPNet", minimum=1, size=size)
+        check_sizes("RepMLPNet", count=2, img_size=self.img_size)
+        if self.tile_size is not None:
+            check_sizes("RepMLPNet", count=2, tile_size=self.tile_size)
+        check_sizes(
+            "RepMLPNet",
+            widths=self.widths,
+            depths=self.depths,
+            share_sets=self.share_sets,
+            kernels=self.kernels,
+        )
         check_integers("RepMLPNet", minimum=1, in_chans=self.in_chans)
         check_integers("RepMLPNet", minimum=0, num_classes=self.num_classes)
         check_rates("RepMLPNet", drop_path_rate=self.drop_path_rate)

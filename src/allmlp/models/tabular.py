@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allmlp.errors import check_choice, check_integers, check_rates
-from allmlp.layers import TableStem
+from allmlp.layers import BatchNorm, TableStem
 
 __all__ = ["TabularMLP", "TabularResNet"]
 
@@ -62,7 +62,7 @@ class TabularMLP(nn.Module):
             self.blocks.append(
                 nn.Sequential(
                     nn.Linear(width if index else stem.out_features, width),
-                    nn.BatchNorm1d(width) if norm else nn.Identity(),
+                    BatchNorm(width) if norm else nn.Identity(),
                     nn.ReLU(),
                     nn.Dropout(dropout_rate),
                 )
@@ -90,7 +90,7 @@ class TabularResNetBlock(nn.Module):
 
     def __init__(self, width: int, hidden: int, *, hidden_dropout: float, residual_dropout: float):
         super().__init__()
-        self.norm = nn.BatchNorm1d(width)
+        self.norm = BatchNorm(width)
         self.fc1 = nn.Linear(width, hidden)
         self.hidden_dropout = nn.Dropout(hidden_dropout)
         self.fc2 = nn.Linear(hidden, width)
@@ -154,7 +154,7 @@ class TabularResNet(nn.Module):
                 for _ in range(depth)
             )
         )
-        self.norm = nn.BatchNorm1d(width)
+        self.norm = BatchNorm(width)
         self.head = nn.Linear(width, num_outputs)
 
     def forward(self, rows: Float[Tensor, "b c"]) -> Float[Tensor, "b o"]:

@@ -7,7 +7,9 @@ __all__ = ["at_least_float32", "autocast_dtype"]
 
 
 def autocast_dtype(x: Tensor) -> torch.dtype | None:
-    """What autocast, if it is on for x's device, computes matrix products in; else None.
+    """What autocast, if it is on for x's device, computes matrix products of x in; else None.
+
+    float64 is left alone, as torch leaves it.
 
     Example:
         >>> x = torch.zeros(1)
@@ -18,6 +20,8 @@ def autocast_dtype(x: Tensor) -> torch.dtype | None:
         True
     """
     device = x.device.type
+    if x.dtype == torch.float64:
+        return None
     # torch raises where a device (meta, say) has no autocast
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         return torch.get_autocast_dtype(device)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from allmlp.ops.autocast import autocast_dtype
+from allmlp.ops.transforms import unobserved
 
 __all__ = ["GELUS", "linear", "linear_gelu"]
 
@@ -57,7 +58,8 @@ def linear_gelu(
 
     Eager inference on a CPU goes through oneDNN, which applies the activation while the product is
     still in registers; there torch's own tanh form costs three times its erf form. Everything else
-    (gradients, compile, export, other devices) is `F.gelu(F.linear(x))`. The two agree to rounding.
+    (gradients, transforms, compile, export, other devices) is `F.gelu(F.linear(x))`. The two agree
+    to rounding.
 
     Args:
         x: inputs.
@@ -98,10 +100,12 @@ def _onednn_serves(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     learned = x.requires_grad or weight.requires_grad or (bias is not None and bias.requires_grad)
     return (
         x.device.type == "cpu"
-        and not torch.compiler.is_compiling()
+        and unobserved(x)
         and not (torch.is_grad_enabled() and learned)
         and torch.backends.mkldnn.is_available()
+        and bool(torch.backends.mkldnn.enabled)
         and x.dtype == weight.dtype
         and x.dtype in (torch.float32, torch.bfloat16)
+        and autocast_dtype(x) in (None, torch.float32, torch.bfloat16)
         and x.numel() > 0
     )

@@ -6,6 +6,7 @@ that its files and its users' habits fit.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -111,17 +112,26 @@ def _log_max(x: Tensor) -> float:
     return float(torch.tensor(torch.finfo(x.dtype).max, dtype=torch.float64).log())
 
 
+# functions of the module, which pickle finds again
+def _to_the(exponent: float | int, x: Tensor) -> Tensor:
+    return x**exponent
+
+
+def _gaussian(x: Tensor) -> Tensor:
+    return torch.exp(-x.square())
+
+
 def _power(n: int) -> SymbolicFunction:
     name, formula, complexity = ("x", "x", 1) if n == 1 else (f"x^{n}", f"x**{n}", {2: 2}.get(n, 3))
     return SymbolicFunction(
-        name=name, function=lambda x: x**n, complexity=complexity, formula=formula
+        name=name, function=partial(_to_the, n), complexity=complexity, formula=formula
     )
 
 
 def _inverse_power(n: int) -> SymbolicFunction:
     return SymbolicFunction(
         name="1/x" if n == 1 else f"1/x^{n}",
-        function=lambda x: x**-n,
+        function=partial(_to_the, -n),
         complexity=max(n, 2),
         formula=f"1/x**{n}",
         pole=n,
@@ -143,7 +153,7 @@ _ALL = (
     SymbolicFunction(name="sqrt", function=torch.sqrt, complexity=2, formula="sqrt(x)", low=0.0),
     SymbolicFunction(
         name="x^1.5",
-        function=lambda x: x**1.5,
+        function=partial(_to_the, 1.5),
         complexity=4,
         formula="x**Rational(3, 2)",
         low=0.0,
@@ -182,7 +192,7 @@ _ALL = (
         high=1.0,
         closed=False,
     ),
-    _entire("gaussian", lambda x: torch.exp(-x.square()), 3, "exp(-x**2)"),
+    _entire("gaussian", _gaussian, 3, "exp(-x**2)"),
 )
 
 LIBRARY: dict[str, SymbolicFunction] = {function.name: function for function in _ALL}
@@ -205,7 +215,10 @@ def find_function(name: str, extra: Iterable[SymbolicFunction] = ()) -> Symbolic
         >>> find_function("sin").complexity
         2
     """
-    known = LIBRARY | {function.name: function for function in extra}
+    own = {function.name: function for function in extra}
+    if name in own:
+        return own[name]
+    known = LIBRARY | own
     house = ALIASES.get(name, name)
     if house not in known:
         raise AllmlpError(

@@ -4,10 +4,11 @@
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.utils import _python_dispatch
 
-__all__ = ["is_batched", "plain_needed"]
+__all__ = ["is_batched", "plain_needed", "unobserved"]
 
 
 def plain_needed() -> bool:
@@ -16,6 +17,22 @@ def plain_needed() -> bool:
         return True
     compiling = torch.compiler.is_compiling()
     return compiling and torch._C._functorch.get_dynamic_layer_stack_depth() > 0
+
+
+def unobserved(x: Tensor) -> bool:
+    """Whether what is done to x is done at once, and nobody but autograd looks on.
+
+    Not so under torch's transforms (forward-mode derivatives, vmap, …), tracers, compilers and
+    dispatch modes (counters of FLOPs), nor for tensors of other classes.
+    """
+    return (
+        not torch.compiler.is_compiling()
+        and type(x) in (Tensor, nn.Parameter)
+        and not torch._C._is_tracing()
+        and forward_ad._current_level < 0
+        and torch._C._functorch.get_dynamic_layer_stack_depth() == 0
+        and _python_dispatch._get_current_dispatch_mode() is None
+    )
 
 
 def is_batched(cotangent: Tensor) -> bool:

@@ -1,6 +1,7 @@
 """Fetch weight files, once: into a cache, with their checksum. The only file here that connects."""
 
 import hashlib
+import http.client
 import importlib
 import os
 import urllib.error
@@ -46,8 +47,11 @@ def fetch_url(url: str, sha256: str = "") -> Path:
         found = _download(url, path, sha256)
         write_text(kept, found + "\n")
         return path
-    if _hash(path) != kept.read_text().strip():
-        raise AllmlpError(f"{path} has changed since it was downloaded; delete it and try again")
+    found = _hash(path)
+    if found != kept.read_text().strip() or not found.startswith(sha256):
+        raise AllmlpError(
+            f"{path} is not, or is no longer, what its publisher states; delete it and try again"
+        )
     return path
 
 
@@ -99,6 +103,12 @@ def _download(url: str, path: Path, sha256: str) -> str:
                 digest.update(chunk)
                 file.write(chunk)
             # within the context: a wrong file never takes its place
+            stated = response.headers.get("Content-Length")
+            if stated is not None and file.tell() != int(stated):
+                raise AllmlpError(
+                    f"{url} ended after {file.tell():,} of {int(stated):,} bytes; it was not kept, "
+                    "try again"
+                )
             if not digest.hexdigest().startswith(sha256):
                 raise AllmlpError(
                     f"{url} has checksum {digest.hexdigest()[:8]}…, its publisher states {sha256}; "
@@ -110,6 +120,10 @@ def _download(url: str, path: Path, sha256: str) -> str:
         ) from e
     except TimeoutError as e:
         raise AllmlpError(f"{url} does not answer; try again, or give a local file") from e
+    except (ConnectionError, http.client.HTTPException) as e:
+        raise AllmlpError(
+            f"{url} broke off ({first_line(e)}); try again, or give a local file"
+        ) from e
     return digest.hexdigest()
 
 

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allmlp.models.contract import VisionModel
+from allmlp.ops.blocks import block_numbers
 
 __all__ = ["FeatureBackbone", "FeatureInfo"]
 
@@ -41,7 +42,7 @@ class FeatureBackbone(nn.Module):
         images (b, c, h, w) -> list of maps (b, channels, h / reduction, w / reduction).
 
     Raises:
-        AllmlpError: at the first call, a block that does not exist.
+        AllmlpError: a block that does not exist, or none.
     """
 
     def __init__(self, model: VisionModel, out_indices: Sequence[int] | None = None):
@@ -49,7 +50,7 @@ class FeatureBackbone(nn.Module):
         model.reset_classifier(0)
         self.model = model
         count = len(model.feature_info)
-        self.out_indices = list(range(count)) if out_indices is None else list(out_indices)
+        self.out_indices = block_numbers(out_indices, count)
         self.feature_info = FeatureInfo([model.feature_info[i] for i in self.out_indices])
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> list[Tensor]:

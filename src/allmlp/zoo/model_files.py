@@ -57,7 +57,9 @@ def load_model(path: str | Path, *, functions: Iterable[SymbolicFunction] = ()) 
             model: nn.Module = KAN.from_config(weights.config, functions)
         else:
             model = build_model(weights.family, asdict(weights.config))
-    dtypes = {t.dtype for t in weights.state.values() if t.is_floating_point()}
+    # of what is trained: a KAN keeps its knots in float32 at least
+    trained = dict(model.named_parameters())
+    dtypes = {t.dtype for name, t in weights.state.items() if name in trained}
     if len(dtypes) == 1:
         model.to(dtypes.pop())
     load_state(model, weights.state, weights.source)

@@ -9,11 +9,11 @@ from typing import Any, Literal
 from torch import Tensor
 
 from allmlp.data import Preprocess
-from allmlp.errors import AllmlpError
+from allmlp.errors import AllmlpError, listing
 from allmlp.models.contract import VisionModel
 from allmlp.zoo.convert import convert_state
 from allmlp.zoo.download import fetch_hub, fetch_url
-from allmlp.zoo.records import WeightRecord, find_record
+from allmlp.zoo.records import WeightRecord, find_record, tags_of
 from allmlp.zoo.registry import (
     FAMILIES,
     build_vision_model,
@@ -57,6 +57,12 @@ def find_weights(model: str, pretrained: str | Path) -> Weights:
     Raises:
         AllmlpError: nothing is there, the file is damaged or of another network, or no connection.
     """
+    if isinstance(pretrained, bool):
+        tags = tags_of(variant_name(model))
+        raise AllmlpError(
+            f"pretrained= names weights: a tag of {model} ({listing(tags, 9) or 'it has none'}), a "
+            f"file, a run or hf:ORG/NAME; got {pretrained}"
+        )
     text = str(pretrained)
     if text.startswith("hf:"):
         path, hub_config = fetch_hub(text.removeprefix("hf:"))
