@@ -295,3 +295,28 @@ def test_damaged_parquet(tmp_path: Path) -> None:
     path.write_bytes(b"PAR1" + b"no table" * 9 + b"PAR1")
     with pytest.raises(AllmlpError, match="no readable parquet file"):
         read_table(path)
+
+
+@pytest.mark.parametrize("scaling", ["quantile", "standard", "robust", "range"])
+def test_one_value_and_gaps_scale_by_one(scaling: str) -> None:
+    table = to_table([[0.1]] * 7 + [[None]])
+    encoder = fit_encoder(table, scaling=scaling)
+    encoded = encoder.encode(to_table([[0.1], [0.2], [None]]))
+    assert encoded[:, 0] == pytest.approx([0, 0.1, 0], abs=1e-4)
+
+
+@pytest.mark.parametrize("scaling", ["quantile", "standard", "robust", "range"])
+def test_values_whose_square_is_too_large(scaling: str) -> None:
+    rows = [[value * 1e200] for value in range(60)]
+    encoded = fit_encoder(to_table(rows), scaling=scaling).encode(to_table(rows))
+    assert np.isfinite(encoded).all()
+    assert (np.diff(encoded[:, 0]) > 0).all()
+
+
+def test_large_integers_stay_apart() -> None:
+    pandas = pytest.importorskip("pandas")
+    ids = pandas.Categorical([1234567890123456789, 1234567890123456790])
+    assert to_table(pandas.DataFrame({"id": ids})).columns[0].tolist() == [
+        "1234567890123456789",
+        "1234567890123456790",
+    ]

@@ -267,3 +267,14 @@ def test_calibration_of_known_answers() -> None:
     assert found["accuracy"] == found["baseline"]["accuracy"] == pytest.approx(4 / 6)
     assert found["classes"][0]["recall"] == 0.5
     assert found["roc_auc"] == 0.75
+
+
+def test_a_column_that_is_empty_in_the_test_rows() -> None:
+    rows = [[float(i % 7), None] for i in range(40)]
+    rows[0][1], rows[1][1], rows[2][1] = 1.0, 2.0, 3.0
+    table = to_table(rows)
+    model = TabularRegressor(max_epochs=1, random_state=0).fit(table, np.arange(40.0))
+    held = table.take(np.arange(10, 40))
+    assert partial_dependence(model, held, "x1")["values"] == []
+    one = importances(model, table.take(np.array([0])), np.array([0.0]))
+    assert [row["mean"] for row in one] == [0.0, 0.0]

@@ -440,3 +440,12 @@ def test_behind_a_column_transformer() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn's own, of missing values
         assert pipe.fit(frame, y).score(frame, y) > 0.9
+
+
+def test_class_weights_come_back_from_a_file(tmp_path: Path) -> None:
+    X, y = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2
+    model = TabularClassifier(max_epochs=1, class_weight={0: 1.0, 1: 3.0}).fit(X, y)
+    model.save(tmp_path / "a.safetensors")
+    again = TabularClassifier.load(tmp_path / "a.safetensors")
+    assert again.class_weight == {0: 1.0, 1: 3.0}
+    again.fit(X, y)

@@ -85,3 +85,11 @@ def test_nothing_to_draw() -> None:
     empty = type(record)(0, None, None, None, (), (), ())
     with pytest.raises(AllmlpError, match="needs a measured layer"):
         draw_flow(FlowReport(empty))
+
+
+def test_what_is_not_finite_is_marked() -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    with GradFlow(model) as flow:
+        model(torch.full((2, 4), torch.nan)).sum().backward()
+    figure = draw_flow(flow.report())
+    figure.savefig(io.BytesIO())

@@ -267,3 +267,16 @@ def test_occlusion_with_gaps_leaves_them_at_zero() -> None:
     assert found[0, ::2, ::2].all()
     assert not found[0, 1::2].any()
     assert not found[0, :, 1::2].any()
+
+
+def test_integrated_gradients_without_gradients_around() -> None:
+    model = nn.Linear(3, 2)
+    x = torch.randn(4, 3)
+    with torch.no_grad():
+        found = integrated_gradients(model, x, 1, steps=2)
+    torch.testing.assert_close(found.values, x * model.weight[1])
+
+
+def test_small_functions_that_are_not_affine_are_refused() -> None:
+    with pytest.raises(AllmlpError, match="the function is not affine"):
+        affine_map(lambda x: 1e-11 * x**2, (3,))

@@ -37,6 +37,8 @@ def test_laws_without_a_best_division() -> None:
         optimal_allocation(fit_power_law(N[:7], N[:7] ** -0.5, bootstrap=0), 1e9)
     with pytest.raises(AllmlpError, match="positive"):
         optimal_allocation(law, -1.0)
+    with pytest.raises(AllmlpError, match="a level lies between 0 and 1, got 95"):
+        optimal_allocation(law, 1e9, level=95.0)
     rising = fit_power_law((N, D), 0.5 + 20 * N**-0.42 + 1e-3 * D**0.2, bootstrap=0)
     with pytest.raises(AllmlpError, match="falls in both variables"):
         optimal_allocation(rising, 1e9)

@@ -107,3 +107,8 @@ def test_distances_to_the_boundary_are_those_of_the_polygons() -> None:
 
 def test_a_network_without_kinks_has_no_boundary() -> None:
     assert boundary_distance(nn.Linear(3, 2), np.zeros((1, 3))).tolist() == [math.inf]
+
+
+def test_distances_of_points_of_another_width_are_refused() -> None:
+    with pytest.raises(AllmlpError, match=r"of 3 inputs are rows of as many numbers, got .*6, 2"):
+        boundary_distance(nn.Sequential(nn.Linear(3, 4), nn.ReLU()), np.zeros((6, 2)))

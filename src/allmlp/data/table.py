@@ -248,6 +248,8 @@ def _text(value: Any, name: str) -> str:
         return value
     if _boolean(value):
         return str(bool(value))
+    if isinstance(value, numbers.Integral):  # not as a float, to which large ones are the same
+        return str(int(value))
     if isinstance(value, numbers.Real):  # 1 and 1.0 are one level, whatever held them
         number = float(value)
         return str(int(number)) if number.is_integer() else str(number)

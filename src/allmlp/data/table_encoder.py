@@ -375,7 +375,7 @@ def _fit_number(
     median = float(np.median(seen))
     flagged = bool(missing.any())
     if scaling == "quantile" and low < high:
-        noisy = seen + generator.normal(0, 1e-5, len(seen)) * seen.std()
+        noisy = seen + generator.normal(0, 1e-5, len(seen)) * _deviation(seen)
         count = int(np.clip(len(seen) // 30, 10, 1000))
         found = np.quantile(noisy, np.linspace(0, 1, count))
         # the ends are the data's own, whatever the noise
@@ -388,10 +388,20 @@ def _fit_number(
     elif scaling == "range":
         found = np.array([low / 2 + high / 2, (high / 2 - low / 2) or 1.0])
     else:
-        found = np.array([seen.mean(), seen.std() or 1.0])
+        # of one value the mean may be off by a rounding, and the deviation nothing but that
+        found = np.array([low, 1.0] if low == high else [seen.mean(), _deviation(seen) or 1.0])
     return NumberColumn(
         name, median, flagged, "robust" if scaling == "robust" else "standard", found
     )
+
+
+def _deviation(values: np.ndarray) -> float:
+    with np.errstate(over="ignore"):
+        found = values.std()
+    if np.isfinite(found):
+        return float(found)
+    largest = np.abs(values).max()  # whose square is too large
+    return float(largest * (values / largest).std())
 
 
 def _fit_category(name: str, values: np.ndarray, min_frequency: int) -> CategoryColumn:

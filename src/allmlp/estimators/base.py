@@ -213,7 +213,7 @@ class NetworkEstimator(BaseEstimator, ABC):
         check_is_fitted(self)
         inputs = self._input_state()
         record = {
-            "parameters": self.get_params(),
+            "parameters": _storable(self.get_params()),
             **inputs.record,
             "targets": self._target_state(),
             "n_iter_": self.n_iter_,
@@ -234,7 +234,10 @@ class NetworkEstimator(BaseEstimator, ABC):
             AllmlpError: the file is missing, damaged, or of another estimator.
         """
         saved = read_estimator(Path(path), cls.__name__)
-        estimator = cls(**saved.record["parameters"])
+        parameters = dict(saved.record["parameters"])
+        if isinstance(parameters.get("class_weight"), list):
+            parameters["class_weight"] = dict(parameters["class_weight"])
+        estimator = cls(**parameters)
         estimator._load_input_state(saved)
         estimator.n_iter_ = saved.record["n_iter_"]
         estimator._load_target_state(saved.record["targets"])
@@ -373,6 +376,13 @@ class NetworkEstimator(BaseEstimator, ABC):
 
 def _array(y: Any) -> np.ndarray:
     return np.asarray(y.to_numpy() if hasattr(y, "to_numpy") else y)
+
+
+def _storable(parameters: dict[str, Any]) -> dict[str, Any]:
+    # keys of JSON are texts, and labels of classes may be numbers
+    if not isinstance(parameters.get("class_weight"), dict):
+        return parameters
+    return {**parameters, "class_weight": list(parameters["class_weight"].items())}
 
 
 def _rows_of(values: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:

@@ -82,7 +82,9 @@ def importances(model: TableModel, table: Table, y: Any, repeats: int = 3) -> li
     rows = generator.permutation(len(table))[:_ROWS]
     # a shuffled column is one whose part of the encoded rows is shuffled
     encoded, y = model.encoder_.encode(table.take(rows)), y[rows]
-    whole = model.score(EncodedRows(encoded), y)
+    # one value has no R²
+    repeats = repeats if len(y) > 1 else 0
+    whole = model.score(EncodedRows(encoded), y) if repeats else 0.0
     found = []
     for name in table.names:
         places = model.encoder_.places(name)
@@ -120,7 +122,9 @@ def partial_dependence(
         values = texts[np.argsort(-counts, kind="stable")][:points].tolist()
     else:
         seen = column[~np.isnan(column)]
-        values = np.unique(np.quantile(seen, np.linspace(0, 1, points))).tolist()
+        # a rare number may be in none of these rows
+        quantiles = np.quantile(seen, np.linspace(0, 1, points)) if len(seen) else seen
+        values = np.unique(quantiles).tolist()
     index = table.names.index(name)
     predictions = []
     for value in values:

@@ -121,6 +121,7 @@ def _evaluate(
     directory.write_json(folder / "importance.json", {"columns": ranked})
     kept = [row["column"] for row in ranked if row["column"] not in dropped]
     curves = [partial_dependence(model, test, name) for name in kept[:_SHOWN]]
+    curves = [curve for curve in curves if curve["values"]]
     directory.write_json(folder / "dependence.json", {"columns": curves})
     write_columns(folder / "predictions.csv", predicted)
     directory.write_json(folder / "scores.json", found)  # last: the mark of completeness

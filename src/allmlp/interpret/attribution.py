@@ -63,8 +63,8 @@ def integrated_gradients(
         for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
             point = (start + node * (x - start)).requires_grad_()
             with torch.enable_grad():
-                chosen = _choose(model(point), target)
-            total += weight * torch.autograd.grad(chosen.sum(), point)[0]
+                chosen = _choose(model(point), target).sum()
+                total += weight * torch.autograd.grad(chosen, point)[0]
         with torch.no_grad():
             change = _choose(model(x), target) - _choose(model(start), target)
     values = (x - start) * total
@@ -127,6 +127,6 @@ def _choose(outputs: Tensor, target: int | Tensor) -> Float[Tensor, " b"]:
     if lowest < 0 or highest >= outputs.shape[1]:
         wrong = lowest if lowest < 0 else highest
         raise AllmlpError(f"the model has {outputs.shape[1]} outputs, there is no output {wrong}")
-    if isinstance(target, int):
-        return outputs[:, target]
+    if not isinstance(target, Tensor):
+        return outputs[:, int(target)]
     return outputs.gather(1, target.to(outputs.device)[:, None])[:, 0]

@@ -1,5 +1,6 @@
 """The gradient flow by depth and over time. Figures belong to no window; write with `savefig`."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 from matplotlib.axes import Axes
@@ -95,14 +96,18 @@ def draw_flow_history(records: Iterable[FlowRecord]) -> Figure:
 
 def _log_bars(axes: Axes, values: Sequence[float | None], colour: str) -> None:
     axes.set_yscale("log")
-    seen = [(place, value) for place, value in enumerate(values) if value]
+    seen = [(place, v) for place, v in enumerate(values) if v and math.isfinite(v)]
     axes.bar([place for place, _ in seen], [value for _, value in seen], color=colour)
     # of one bar or none matplotlib sees no range
     sizes = [value for _, value in seen] or [1e-3]
     axes.set_ylim(min(sizes) / 3, max(sizes) * 3)
-    zero = [place for place, value in enumerate(values) if value == 0]
-    # on a logarithmic axis nothing stands at zero: a mark at the lower edge
-    axes.plot(zero, [0.02] * len(zero), "x", color=_WRONG, transform=axes.get_xaxis_transform())
+    # on a logarithmic axis nothing stands at zero: a mark at the lower edge; at the upper one, what
+    # is not finite
+    for edge, wrong in ((0.02, lambda v: v == 0), (0.98, lambda v: not math.isfinite(v))):
+        places = [place for place, v in enumerate(values) if v is not None and wrong(v)]
+        axes.plot(
+            places, [edge] * len(places), "x", color=_WRONG, transform=axes.get_xaxis_transform()
+        )
     axes.set_xlim(-0.7, len(values) - 0.3)
 
 

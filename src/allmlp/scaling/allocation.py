@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from allmlp.errors import AllmlpError
-from allmlp.scaling.law import PowerLawFit
+from allmlp.scaling.law import PowerLawFit, tails
 
 __all__ = ["Allocation", "optimal_allocation"]
 
@@ -99,16 +99,15 @@ def optimal_allocation(
         raise AllmlpError(
             f"compute and flops_per must be positive, got {compute:g} and {flops_per:g}"
         )
+    both = tails(level)
     best = _divide(law.params, compute / flops_per)
     intervals = {}
     if len(law.samples):
         rows = [_divide(p, compute / flops_per) for p in law.resampled() if _divisible(p)]
         # a resample without a best division says that anything may be best
-        tails = [(1 - level) / 2, (1 + level) / 2] if len(rows) == len(law.samples) else None
+        whole = len(rows) == len(law.samples)
         for name in best:
-            low, high = (
-                np.quantile([row[name] for row in rows], tails) if tails else (0.0, math.inf)
-            )
+            low, high = np.quantile([row[name] for row in rows], both) if whole else (0.0, math.inf)
             intervals[name] = (float(low), float(high))
     largest = float((law.variables[0] * law.variables[1]).max()) * flops_per
     return Allocation(

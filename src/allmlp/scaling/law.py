@@ -18,7 +18,7 @@ from allmlp.files import write_text
 from allmlp.scaling.forms import Broken, Form, Powers, Shifted
 from allmlp.scaling.values import Values
 
-__all__ = ["PowerLawFit", "form_of"]
+__all__ = ["PowerLawFit", "form_of", "tails"]
 
 Array = NDArray[np.float64]
 
@@ -85,7 +85,7 @@ class PowerLawFit:
         """
         points, shape = self._points(variables)
         losses = np.stack([self._at(params, points) for params in self._resampled()])
-        low, high = np.quantile(losses, _tails(level), axis=0)
+        low, high = np.quantile(losses, tails(level), axis=0)
         return low.reshape(shape), high.reshape(shape)
 
     def intervals(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
@@ -95,7 +95,7 @@ class PowerLawFit:
             AllmlpError: the law was fitted without resamples.
         """
         self._resampled()
-        bounds = np.quantile(self.samples, _tails(level), axis=0)
+        bounds = np.quantile(self.samples, tails(level), axis=0)
         return {
             name: (float(low), float(high))
             for name, low, high in zip(self.params, *bounds, strict=True)
@@ -219,7 +219,12 @@ def form_of(name: str, parameters: int, *, floor: bool) -> Form:
     raise AllmlpError(f"unknown form {name!r}")
 
 
-def _tails(level: float) -> list[float]:
+def tails(level: float) -> list[float]:
+    """The two quantiles between which an interval of this level lies.
+
+    Raises:
+        AllmlpError: a level outside (0, 1).
+    """
     if not 0 < level < 1:
         raise AllmlpError(f"a level lies between 0 and 1, got {level}")
     return [(1 - level) / 2, (1 + level) / 2]

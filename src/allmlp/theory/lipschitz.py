@@ -139,9 +139,18 @@ def boundary_distance(model: Model, X: ArrayLike) -> Array:
 
     Returns:
         (n,) Euclidean distances; infinite if no unit ever bends.
+
+    Raises:
+        AllmlpError: no such network, or points of another width.
     """
     net = read_relu_net(model)
-    points = np.asarray(X, dtype=np.float64).reshape(-1, net.in_features)
+    points = np.asarray(X, dtype=np.float64)
+    if points.ndim < 2 or points[0].size != net.in_features:
+        raise AllmlpError(
+            f"points of a network of {net.in_features} inputs are rows of as many numbers, got an "
+            f"array of shape {points.shape}"
+        )
+    points = points.reshape(len(points), -1)
     distances = np.full(len(points), np.inf)
     for i, point in enumerate(points):
         features, jacobian = point, np.eye(net.in_features)

@@ -5,6 +5,7 @@ by the file's name.
 """
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import IO
 
 import matplotlib as mpl
@@ -103,7 +104,7 @@ def draw_depth_against_width(errors: Sequence[float] = (1e-2, 1e-4, 1e-6, 1e-8))
     figure = _figure(height=3.4)
     axis = figure.subplots()
     shades = (_PALE, _SECOND, _INK, _ACCENT)
-    for error, color in zip(errors, shades, strict=False):
+    for error, color in zip(errors, cycle(shades), strict=False):
         sizes = square_sizes(error)
         axis.semilogy(
             [size.levels for size in sizes],
@@ -194,7 +195,7 @@ def draw_barron(runs: Sequence[tuple[int, BarronRun]]) -> Figure:
     """Measured mean square errors by dimension, and Barron's bounds."""
     figure = _figure(height=3.4)
     axis = figure.subplots()
-    for (dim, run), color in zip(runs, (_SECOND, _ACCENT, _INK), strict=False):
+    for (dim, run), color in zip(runs, cycle((_SECOND, _ACCENT, _INK)), strict=False):
         n = np.arange(1, len(run.errors) + 1)
         axis.loglog(n, run.errors, color=color, label=f"d = {dim}")
         axis.loglog(n, run.bounds, "--", color=color)

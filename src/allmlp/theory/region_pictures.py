@@ -4,6 +4,7 @@ Every function returns a matplotlib `Figure`; `allmlp.theory.pictures.save` writ
 """
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -198,7 +199,7 @@ def draw_init(
     figure = Figure(figsize=(8.6, 3.3), layout="constrained")
     left, right = figure.subplots(1, 2)
     colors = (_SECOND, _ACCENT, _INK, _PALE)
-    for check, color in zip(checks, colors, strict=False):
+    for check, color in zip(checks, cycle(colors), strict=False):
         layers = np.arange(1, len(check.predicted) + 1)
         band = 2 * check.errors
         left.fill_between(

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -90,3 +92,14 @@ def test_mistakes() -> None:
         symmetries(model, x, output=3)
     with pytest.raises(AllmlpError, match="symmetry"):
         symmetries(model, x, names=["u + w"])
+
+
+def test_the_model_is_asked_as_it_answers_and_stays_as_it_is() -> None:
+    model = nn.Sequential(
+        nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(), nn.Linear(8, 1)
+    )
+    before = copy.deepcopy(model.state_dict())
+    x = torch.randn(20, 3)
+    torch.testing.assert_close(interactions(model, x), interactions(model, x), rtol=0, atol=0)
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+    assert model.training

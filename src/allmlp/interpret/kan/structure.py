@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError, check_choice, check_integers
+from allmlp.interpret.modes import evaluating
 
 __all__ = ["SYMMETRIES", "Symmetry", "interactions", "separable_groups", "symmetries"]
 
@@ -179,7 +180,7 @@ def _slopes(model: nn.Module, x: Tensor, output: int) -> tuple[Tensor, Tensor, T
     if x.ndim != 2 or len(x) < 2:
         raise AllmlpError(f"structure is measured on at least two rows, got {tuple(x.shape)}")
     check_integers("structure", minimum=0, output=output)
-    with torch.enable_grad():
+    with evaluating(model), torch.enable_grad():
         points = x.detach().requires_grad_()
         values = model(points)
         if not output < values.shape[1]:
