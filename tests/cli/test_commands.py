@@ -414,3 +414,20 @@ def test_exports_that_cannot_be(
 ) -> None:
     assert call("export", *arguments) == code
     assert message in capsys.readouterr().err
+
+
+def test_an_error_of_the_system_names_the_users_path(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "check", "digits", "--sheet", str(tmp_path / "none" / "sheet.png")])
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert f"({tmp_path / 'none' / 'sheet.png'}); make its folder first" in said
+
+
+def test_a_bench_of_nothing_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", "mixer_s32", "--img-size", "33", "--rounds", "1", "--out", str(tmp_path)])
+    assert ended.value.code == 1
+    assert "nothing was measured" in capsys.readouterr().err

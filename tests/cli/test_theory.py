@@ -159,8 +159,6 @@ def test_polygons_are_written(
 def test_a_trained_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import torch
-    from torch import nn
 
     import allmlp
     import allmlp.runs.run
@@ -173,10 +171,9 @@ def test_a_trained_run(
     trained = allmlp.train(settings, progress=False)
     with pytest.raises(AllmlpError, match="is a Conv2d"):
         run("regions", trained.path, "--out", tmp_path)
-    torch.manual_seed(0)
-    plain = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
-    monkeypatch.setattr(trained, "model", plain)
-    monkeypatch.setattr(allmlp.runs.run, "load_run", lambda path, device: trained)
+    settings["model"] = {"name": "mlp", "overrides": {"widths": [16], "activation": "relu"}}
+    settings["run"] = {"dir": str(tmp_path / "mlp")}
+    trained = allmlp.train(settings, progress=False)
     run("regions", trained.path, "--out", tmp_path / "plane")
     samples = sorted((trained.path / "eval" / "samples").glob("*"))
     pair = ",".join(map(str, samples[:2]))

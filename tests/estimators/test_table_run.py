@@ -38,6 +38,11 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def write(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The label follows the colour, the price the size; months and shops are there to split by."""
@@ -233,6 +238,29 @@ def test_no_run_on_a_table(tmp_path: Path) -> None:
         TableRun(tmp_path)
 
 
+def test_a_run_on_a_table_is_none_on_images(
+    run: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for command in (["probe", str(run)], ["train", "--resume", str(run)]):
+        with pytest.raises(SystemExit):
+            main(command)
+        assert "is a run on a table, which predict, eval and export read" in capsys.readouterr().err
+
+
+def test_predictions_never_take_the_place_of_their_table(
+    run: Path, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "own.csv"
+    own.write_bytes(table.read_bytes())
+    with pytest.raises(SystemExit):
+        main(["predict", str(run), str(own), "--output", str(own)])
+    assert "is the table itself; give another --output" in capsys.readouterr().err
+    assert own.read_bytes() == table.read_bytes()
+    for said in ("120 rows to", "in place of those that were there"):
+        main(["predict", str(run), str(own), "--output", str(tmp_path / "p.csv")])
+        assert said in capsys.readouterr().out
+
+
 def test_importance_and_dependence_of_a_known_function() -> None:
     x = np.random.default_rng(0).normal(size=(300, 2))
     columns = to_table(x)
@@ -278,3 +306,39 @@ def test_a_column_that_is_empty_in_the_test_rows() -> None:
     assert partial_dependence(model, held, "x1")["values"] == []
     one = importances(model, table.take(np.array([0])), np.array([0.0]))
     assert [row["mean"] for row in one] == [0.0, 0.0]
+
+
+def test_a_row_is_the_same_whatever_stands_in_its_file(tmp_path: Path) -> None:
+    rows = [("01", 0), ("02", 10), ("A3", 20)] * 10
+    write(tmp_path / "codes.csv", "code,x,y", *(f"{c},{i},{y}" for i, (c, y) in enumerate(rows)))
+    options = ["--target", "y", "--run", str(tmp_path / "run"), *TINY]
+    main(["train", str(tmp_path / "codes.csv"), *options])
+    trained = TableRun(tmp_path / "run")
+    numbers = write(tmp_path / "numbers.csv", "code,x", "01,3", "02,3")
+    mixed = write(tmp_path / "mixed.csv", "code,x", "01,3", "02,3", "A3,3")
+    alone = trained.predict(trained.read(numbers))["y"]
+    np.testing.assert_allclose(alone, trained.predict(trained.read(mixed))["y"][:2], rtol=1e-5)
+    assert abs(alone[0] - alone[1]) > 1e-3
+    # a frame of numbers does not know how its levels were written
+    with pytest.warns(UserWarning, match="column 'code' held texts in training, such as 01, 02"):
+        trained.predict(read_table(numbers))
+
+
+@pytest.mark.parametrize(
+    ("labels", "some"), [(["1", "2", "x"], ["1", "2.0"]), (["0.5", "1.0", "1.5"], ["1", "1.0"])]
+)
+def test_labels_are_known_however_they_are_written(
+    labels: list[str], some: list[str], tmp_path: Path
+) -> None:
+    train = write(tmp_path / "a.csv", "x,y", *(f"{i},{labels[i % 3]}" for i in range(30)))
+    options = ["--target", "y", "--task", "classification", "--run", str(tmp_path / "run"), *TINY]
+    main(["train", str(train), *options])
+    other = write(tmp_path / "b.csv", "x,y", *(f"{i},{some[i % 2]}" for i in range(6)))
+    assert TableRun(tmp_path / "run").evaluate(str(other))["count"] == 6
+
+
+def test_booleans_are_known_by_their_numbers() -> None:
+    rows = [[bool(i % 2), float(i % 3)] for i in range(40)]
+    model = TabularRegressor(max_epochs=3, random_state=0).fit(rows, [i % 2 for i in range(40)])
+    as_numbers = [[float(b), x] for b, x in rows]
+    np.testing.assert_array_equal(model.predict(as_numbers), model.predict(rows))

@@ -157,3 +157,39 @@ def test_what_expected_regions_needs() -> None:
         expected_regions((2, 8), bias_std=0.0)
     with pytest.raises(AllmlpError, match="slice beyond two inputs"):
         expected_regions((3, 8))
+
+
+@pytest.mark.parametrize(
+    ("activation", "q", "second", "slope"),
+    [
+        ("sin", 1e4, 0.5, 0.5),  # (1 -+ exp(-2 q)) / 2
+        ("sin", 1e6, 0.5, 0.5),
+        ("tanh", 1e6, None, 4 / 3 / math.sqrt(2 * math.pi * 1e6)),  # the integral of sech^4 is 4/3
+        ("tanh", 1e10, None, 4 / 3 / math.sqrt(2 * math.pi * 1e10)),
+    ],
+)
+def test_large_signals(activation: str, q: float, second: float | None, slope: float) -> None:
+    found = MeanField(activation, 1.0).moments(q)
+    assert found[2] == pytest.approx(slope, rel=1e-5)
+    if second is not None:
+        assert found[0] == pytest.approx(second, rel=1e-9)
+    with pytest.raises(AllmlpError, match=r"moments of sin are known up to q = 1e\+06, got 1e\+07"):
+        MeanField("sin", 1.0).moments(1e7)
+
+
+@pytest.mark.parametrize(
+    ("activation", "bias_var", "stable"),
+    [
+        *[("tanh", 0.05, True), ("relu", 0.0, True), ("tanh", 0.0, True), ("sin", 0.1, True)],
+        *[("gelu", 0.1, False), ("silu", 0.2, False), ("gelu", 0.0, False)],
+    ],
+)
+def test_an_edge_says_whether_layers_settle_there(
+    activation: str, bias_var: float, stable: bool
+) -> None:
+    edge = edge_of_chaos(activation, bias_var)
+    assert edge.stable == stable
+    field = MeanField(activation, edge.weight_var, bias_var)
+    q = edge.variance * 1.01 or 1e-2
+    settled = field.fixed_point(q, steps=20_000)
+    assert (settled <= q) == stable

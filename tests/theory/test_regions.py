@@ -243,6 +243,62 @@ def test_a_boundary_along_an_edge_is_found() -> None:
     assert boundary.classes.tolist() == [[0, 1]]
 
 
+def test_boundaries_of_classes_that_tie() -> None:
+    # scores 0, relu(x) and relu(y) - 1/4
+    net = ExactNet([([[1, 0], [0, 1]], [0, 0]),
+                    ([[0, 0], [1, 0], [0, 1]], [0, 0, Fraction(-1, 4)])])  # fmt: skip
+    regions = count_regions(net)
+    assert isinstance(regions, PlaneRegions)
+    boundary = decision_boundary(regions)
+    found = {
+        (low, high, *sorted(map(tuple, ends)))
+        for (low, high), ends in zip(
+            boundary.classes.tolist(), boundary.segments.tolist(), strict=True
+        )
+    }
+    assert found == {
+        (1, 2, (0.0, 0.25), (0.75, 1.0)),
+        (0, 1, (0.0, -1.0), (0.0, 0.0)),
+        (0, 1, (0.0, 0.0), (0.0, 0.25)),  # both are 0 to its left, where the lower class has it
+        (0, 2, (-1.0, 0.25), (0.0, 0.25)),
+    }
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_boundaries_of_small_integers(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    layers = [
+        (
+            generator.integers(-2, 3, (n, m)).astype(float),
+            generator.integers(-1, 2, n).astype(float),
+        )
+        for m, n in ((2, 4), (4, 3))
+    ]
+    weights, biases = zip(*layers, strict=True)
+    net = ReluNet(weights, biases, (Fraction(0),))
+    regions = count_regions(net)
+    assert isinstance(regions, PlaneRegions)
+    boundary = decision_boundary(regions)
+    # multiples of 1/1024: every score is exact, and ties are ties
+    x, t = 141 / 1024, np.arange(-1023, 1024, 2) / 1024
+
+    def classes(y: np.ndarray) -> np.ndarray:
+        return net(np.stack([np.full_like(y, x), y], axis=1)).argmax(axis=1)
+
+    crossed = []
+    for a, b in boundary.segments:
+        if (a[0] - x) * (b[0] - x) < 0:
+            crossed.append(a[1] + (x - a[0]) / (b[0] - a[0]) * (b[1] - a[1]))
+    heights = np.array(crossed)
+    here = classes(t)
+    for i in np.flatnonzero(here[1:] != here[:-1]):
+        assert ((heights > t[i] - 1e-9) & (heights < t[i + 1] + 1e-9)).any()
+    for y in heights:
+        if (np.abs(heights - y) < 1e-4).sum() == 1:
+            below, above = classes(np.array([y - 1e-5, y + 1e-5]))
+            assert below != above
+
+
 # ---- boxes
 
 

@@ -1,6 +1,8 @@
 """The command line: one file per command. They parse, call and print; nothing here needs torch."""
 
+import errno
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -52,6 +54,18 @@ app.command(scale)
 app.command(kan)
 
 
+_REMEDIES = {
+    errno.ENOSPC: "free some space, or choose another place",
+    errno.ENOENT: "make its folder first, or choose another place",
+    errno.EACCES: "change its permissions, or choose another place",
+    errno.EPERM: "change its permissions, or choose another place",
+    errno.EROFS: "choose a place that can be written",
+    errno.EISDIR: "name a file, not a folder",
+    errno.ENOTDIR: "name a folder, or choose another place",
+    errno.EEXIST: "remove it, or choose another place",
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit.
 
@@ -77,8 +91,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as e:
-        where = f" ({e.filename})" if e.filename else ""
-        _fail(f"{e.strerror or e}{where}; free some space or choose another place", 1)
+        where = f" ({_place(e.filename)})" if e.filename else ""
+        remedy = _REMEDIES.get(e.errno or 0, "choose another place")
+        _fail(f"{e.strerror or e}{where}; {remedy}", 1)
+
+
+def _place(path: object) -> str:
+    """What the user named: files are written beside their place and renamed (`files`)."""
+    folder, name = os.path.split(os.fspath(path) if isinstance(path, os.PathLike) else str(path))
+    return os.path.join(folder, re.sub(r"^\.(.+)\.\d+\.tmp$", r"\1", name))
 
 
 def _fail(message: str, code: int) -> NoReturn:

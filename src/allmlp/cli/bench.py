@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from allmlp.errors import AllmlpError
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -100,6 +102,8 @@ def bench(
     print(f"written to {out}: bench.csv, bench.json, bench.html")
     if found.interrupted:
         raise KeyboardInterrupt(f"{out} holds what was measured until then")
+    if all(row.error for row in found.rows):
+        raise AllmlpError("nothing was measured; see the reasons above")
 
 
 def _costs(found: "Benchmark") -> "Table":

@@ -114,15 +114,17 @@ def predict_table(
     if len(tables) != 1:
         raise AllmlpError(f"a run on a table predicts one table at a time, got {len(tables)}")
 
-    from allmlp.data import read_table
     from allmlp.estimators.table_run import TableRun, write_columns
 
-    table = read_table(tables[0])
     trained = TableRun(run)
+    table = trained.read(tables[0])
     trained.model.to(device)
     path = output or Path(f"{Path(tables[0]).stem}-predictions.csv")
+    there = path.exists()
+    if there and path.samefile(tables[0]):
+        raise AllmlpError(f"{path} is the table itself; give another --output")
     write_columns(path, trained.predict(table))
-    print(f"{len(table)} rows to {path}")
+    print(f"{len(table)} rows to {path}{', in place of those that were there' if there else ''}")
 
 
 def evaluate_table(run: Path, data: str | None, part: str) -> None:

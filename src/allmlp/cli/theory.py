@@ -273,7 +273,8 @@ def init(
     for name in ACTIVATIONS:
         try:
             edge = edge_of_chaos(name)
-            print(f"  {name:<13} weight variance {edge.weight_var:8.5g} / fan-in")
+            note = "" if edge.stable else "  (in the limit of small signals; larger ones grow)"
+            print(f"  {name:<13} weight variance {edge.weight_var:8.5g} / fan-in{note}")
         except AllmlpError:
             print(f"  {name:<13} none")
     if weight_var is None:

@@ -7,7 +7,7 @@ import csv
 import io
 import math
 import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ def to_table(values: Any) -> Table:
     return Table(tuple(names), tuple(_column(c, n) for c, n in zip(columns, names, strict=True)))
 
 
-def read_table(path: str | Path) -> Table:
+def read_table(path: str | Path, texts: Collection[str] = ()) -> Table:
     """A table from a csv or parquet file.
 
     Of a csv file the first line names the columns; the separator is whichever of comma, semicolon
@@ -102,6 +102,8 @@ def read_table(path: str | Path) -> Table:
 
     Args:
         path: of the file; parquet needs pyarrow.
+        texts: columns of a csv file that hold texts even if every value is a number, for example
+            those that did in training. Names that are not there do not matter.
 
     Raises:
         AllmlpError: the file is missing, of another kind, has no rows, or a line has another number
@@ -140,8 +142,15 @@ def read_table(path: str | Path) -> Table:
     if len({*names}) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise AllmlpError(f"{path}: columns need names of their own, {twice!r} is there twice")
-    columns = [_parse([v.strip() for v in values]) for values in zip(*rows[1:], strict=True)]
+    columns = [
+        (_as_texts if name in texts else _parse)([v.strip() for v in values])
+        for name, values in zip(names, zip(*rows[1:], strict=True), strict=True)
+    ]
     return Table(tuple(names), tuple(columns))
+
+
+def _as_texts(values: Sequence[str]) -> np.ndarray:
+    return _objects([None if v in MISSING else v for v in values])
 
 
 def _parse(values: Sequence[str]) -> np.ndarray:
@@ -150,7 +159,7 @@ def _parse(values: Sequence[str]) -> np.ndarray:
             raise ValueError
         return np.array([math.nan if v in MISSING else float(v) for v in values])
     except ValueError:
-        return _objects([None if v in MISSING else v for v in values])
+        return _as_texts(values)
 
 
 def _parquet(path: Path) -> Any:

@@ -25,6 +25,7 @@ __all__ = [
     "TableEncoder",
     "fit_encoder",
     "quantile_edges",
+    "spellings",
 ]
 
 Scaling = Literal["quantile", "robust", "standard", "range"]
@@ -200,11 +201,7 @@ class TableEncoder:
             numbers[:, index] = _numbers(table[column.name], column.name)
         codes = np.empty((len(table), len(self.categories)), dtype=np.int64)
         for index, category in enumerate(self.categories):
-            known = {level: code for code, level in enumerate(category.levels, start=1)}
-            codes[:, index] = [
-                category.missing if text is None else known.get(text, 0)
-                for text in _as_texts(table[category.name])
-            ]
+            codes[:, index] = _codes(category, table[category.name])
         return numbers, codes
 
     def _check_names(self, table: Table) -> None:
@@ -404,6 +401,37 @@ def _deviation(values: np.ndarray) -> float:
     return float(largest * (values / largest).std())
 
 
+def _codes(category: CategoryColumn, values: np.ndarray) -> list[int]:
+    code = {level: number for number, level in enumerate(category.levels, start=1)}
+    texts = _as_texts(values)
+    for text in {*texts} - code.keys():
+        if text is not None:
+            code[text] = next((code[s] for s in spellings(text) if s in code), 0)
+    if values.dtype != object and not any(code[text] for text in texts if text is not None):
+        warnings.warn(
+            f"column {category.name!r} held texts in training, such as {listing(category.levels)}; "
+            "it holds numbers now, and none of them is among those",
+            stacklevel=4,
+        )
+    return [category.missing if text is None else code[text] for text in texts]
+
+
+def spellings(value: str | float | int) -> list[str]:
+    """How else a level or a class may have been written where it was learned.
+
+    Example:
+        >>> spellings("1.0"), spellings(0.5), spellings("red")
+        (['1.0', '1', 'True'], ['0.5'], ['red'])
+    """
+    found = [str(value)]
+    if _is_number(found[0]):
+        number = float(found[0])
+        found += [str(number), str(int(number))] if number.is_integer() else [str(number)]
+        # a column of booleans, from where there are none
+        found += [{0.0: "False", 1.0: "True"}[number]] if number in (0, 1) else []
+    return list(dict.fromkeys(found))
+
+
 def _fit_category(name: str, values: np.ndarray, min_frequency: int) -> CategoryColumn:
     counts = Counter(values)
     absent = counts.pop(None, 0)
@@ -446,7 +474,7 @@ def _is_number(text: str) -> bool:
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text  # which Python allows within a number
 
 
 def _as_texts(values: np.ndarray) -> list[str | None]:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from allmlp.data import Table
+from allmlp.data import Table, read_table
+from allmlp.data.table_encoder import spellings
 from allmlp.errors import AllmlpError, listing
 from allmlp.estimators.saved import saved_class
 from allmlp.estimators.table_models import Classifier, TableModel, model_classes
@@ -49,6 +50,21 @@ class TableRun:
         """Of the test part."""
         return self.directory.read_json(self.directory.eval / "scores.json")
 
+    def read(self, path: str | Path) -> Table:
+        """A table from a file; what held texts in training does, whatever the file holds.
+
+        Raises:
+            AllmlpError: as `read_table`.
+        """
+        return read_table(path, self._texts)
+
+    @property
+    def _texts(self) -> list[str]:
+        names = [column.name for column in self.model.encoder_.categories]
+        if isinstance(self.model, Classifier) and self.model.classes_.dtype.kind == "U":
+            names.append(self.config.target)
+        return names
+
     def predict(self, table: Table) -> dict[str, np.ndarray]:
         """Columns of a prediction: the target, and of classes the probability of each.
 
@@ -77,13 +93,15 @@ class TableRun:
             config = replace(self.config, task="classification")
         else:
             config = replace(self.config, task="regression")
-        examples = read_examples(config, source)
+        # the run's own table is read as it was in training
+        examples = read_examples(config, source, self._texts if source is not None else ())
         y, inputs = examples.y, examples.inputs
         if source is None and part != "all":
             rows = examples.parts()[part]
             y, inputs = y[rows], inputs.take(rows)
         if isinstance(self.model, Classifier):
             known = self.model.classes_
+            y = _under_known_names(y, known)
             unseen = np.setdiff1d(y, known)
             if len(unseen):
                 raise AllmlpError(
@@ -92,6 +110,17 @@ class TableRun:
                 )
         found = scores(self.model, inputs, y)
         return {"source": source or self.config.source, "count": len(y), **found}
+
+
+def _under_known_names(y: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Labels as the training spelt them: 1, 1.0 and "1" are one class."""
+    if known.dtype.kind != "U":
+        return y
+    names = {str(c) for c in known}
+    found = {
+        label: next((s for s in spellings(label) if s in names), label) for label in {*y.tolist()}
+    }
+    return np.array([found[label] for label in y.tolist()], dtype=str)
 
 
 def read_table_config(directory: RunDirectory) -> TableConfig:

@@ -3,6 +3,7 @@
 Axes: n rows.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -93,17 +94,20 @@ class Examples:
         return parts
 
 
-def read_examples(config: TableConfig, source: str | None = None) -> Examples:
+def read_examples(
+    config: TableConfig, source: str | None = None, texts: Collection[str] = ()
+) -> Examples:
     """The rows that have a target.
 
     Args:
         config: of the run.
         source: another table with the same columns; None is the run's own.
+        texts: columns that hold texts, as in `read_table`.
 
     Raises:
         AllmlpError: the table cannot be read, lacks a column, or has no target in any row.
     """
-    table = read_table(source or config.source)
+    table = read_table(source or config.source, texts)
     y = table[config.target]
     for name in (config.time, config.group):
         if name is not None and source is None:

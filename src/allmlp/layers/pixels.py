@@ -11,7 +11,7 @@ from allmlp.errors import AllmlpError
 __all__ = ["Pixels"]
 
 
-class Pixels(nn.Module):
+class Pixels(nn.Flatten):
     """Flatten images of one shape, in channel, row, column order.
 
     Args:

@@ -28,6 +28,7 @@ from typing import Any
 
 from allmlp.errors import AllmlpError
 from allmlp.files import write_text
+from allmlp.runs.config_tree import read_yaml
 from allmlp.zoo.stored import RECORD, WEIGHTS
 
 __all__ = ["RunDirectory"]
@@ -96,12 +97,25 @@ class RunDirectory:
             raise AllmlpError(f"{path} is no run: it has no config.yaml; name a folder under runs/")
         return run
 
-    def require_model(self) -> None:
-        """Require that the run has come to its first model.
+    def require_images(self) -> None:
+        """Require a run on images.
 
         Raises:
-            AllmlpError: it has not.
+            AllmlpError: it is one on a table.
         """
+        if "table" in read_yaml(self.config):
+            raise AllmlpError(
+                f"{self.path} is a run on a table, which predict, eval and export read, and which "
+                "is not resumed; take a run on images"
+            )
+
+    def require_model(self) -> None:
+        """Require a run on images that has come to its first model.
+
+        Raises:
+            AllmlpError: it has not, or is one on a table.
+        """
+        self.require_images()
         if not self.weights.is_file() or not self.model.is_file():
             raise AllmlpError(
                 f"{self.path} holds no trained model: it stopped before its first epoch ended; "

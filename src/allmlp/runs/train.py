@@ -77,6 +77,7 @@ def train(
                 "resume it without other settings, or start a new run"
             )
         directory = RunDirectory.open(resume)
+        directory.require_images()
         resolved = build_config(read_yaml(directory.config))
     else:
         resolved = resolve_config(config, settings)

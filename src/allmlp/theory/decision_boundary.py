@@ -6,6 +6,8 @@ cut by half-planes `f_j >= f_i`. Regions where one class leads at every corner a
 Axes: c regions, t corners, k classes, m segments.
 """
 
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +19,12 @@ from allmlp.theory.region_graph import next_corner
 from allmlp.theory.relu_net import Array
 
 __all__ = ["DecisionBoundary", "decision_boundary"]
+
+# from, to (0 and 1 are the ends of an edge), class
+Share = tuple[float, float, int]
+
+# of an edge: below lies rounding
+_SHORTEST = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,20 +73,38 @@ def decision_boundary(regions: PlaneRegions) -> DecisionBoundary:
     segments: list[list[Array]] = []
     classes: list[tuple[int, int]] = []
     polygons = regions.polygons
+    following = next_corner(cells.sizes)
+    # of edges of regions that are not settled: which class wins along which part
+    shares: dict[int, list[Share]] = defaultdict(list)
     for cell in np.flatnonzero(~settled).tolist():
-        at = slice(starts[cell], starts[cell] + cells.sizes[cell])
-        for first, second, low, high in _contest(polygons[cell], values[at], scores[cell]):
-            segments.append([first, second])
-            classes.append((low, high))
-    # a change exactly on an edge between two settled regions
+        first, polygon = starts[cell], polygons[cell]
+        at = slice(first, first + cells.sizes[cell])
+        for won, corners, marks in _cells(polygon, values[at], scores[cell]):
+            for place, mark in enumerate(marks):
+                ends = [corners[place], corners[(place + 1) % len(corners)]]
+                if mark > won:
+                    segments.append(ends)
+                    classes.append((won, mark))
+                elif mark < 0:
+                    t = first - 1 - mark
+                    along = cells.points[following[t]] - cells.points[t]
+                    start, end = (np.array(ends) - cells.points[t]) @ along / (along @ along)
+                    shares[t].append((float(start), float(end), won))
+    # a change exactly on an edge between two regions
     twin = regions.twins
     edge = np.flatnonzero(twin > np.arange(len(twin)))
     a, b = winner[owner[edge]], winner[owner[twin[edge]]]
-    following = next_corner(cells.sizes)
-    for t in edge[(a >= 0) & (b >= 0) & (a != b)].tolist():
-        segments.append([cells.points[t], cells.points[following[t]]])
-        low, high = sorted((int(winner[owner[t]]), int(winner[owner[twin[t]]])))
-        classes.append((low, high))
+    for t in edge[(a != b) | (a < 0)].tolist():
+        here, there = (
+            shares[side] if winner[owner[side]] < 0 else [(0.0, 1.0, int(winner[owner[side]]))]
+            for side in (t, int(twin[t]))
+        )
+        # the other side runs the other way
+        there = [(1 - end, 1 - start, rival) for start, end, rival in there]
+        start, along = cells.points[t], cells.points[following[t]] - cells.points[t]
+        for low, high, one, other in _changes(here, there):
+            segments.append([start + low * along, start + high * along])
+            classes.append((min(one, other), max(one, other)))
     found = np.array(segments, dtype=np.float64).reshape(-1, 2, 2)
     across = (found[:, 1] - found[:, 0]) @ np.linalg.cholesky(regions.slice.gram)
     return DecisionBoundary(
@@ -86,27 +112,31 @@ def decision_boundary(regions: PlaneRegions) -> DecisionBoundary:
     )
 
 
-def _contest(polygon: Array, values: Array, scores: Array) -> list[tuple[Array, Array, int, int]]:
-    """Segments in one region: ends, lower class, higher class.
+def _cells(polygon: Array, values: Array, scores: Array) -> Iterator[tuple[int, Array, list[int]]]:
+    """The parts of one region where each class wins: class, corners, and what is across each edge.
 
     Args:
         polygon: (n, 2) corners.
         values: (n, k) scores there.
         scores: (k, 3) as affine functions.
+
+    Yields:
+        Across an edge is the class of this number, or -1 - t for the region's own edge t.
     """
     # i beats j on the whole region if it does at every corner
     beaten = (values[:, :, None] > values[:, None, :]).all(axis=0).any(axis=0)
     rivals = np.flatnonzero(~beaten).tolist()
-    segments = []
-    for low in rivals:
-        corners, marks = polygon, [-1] * len(polygon)  # who is across each edge
+    for winner in rivals:
+        corners, marks = polygon, [-1 - t for t in range(len(polygon))]
         for other in rivals:
-            if other != low and len(corners):
-                corners, marks = _clip(corners, marks, scores[low] - scores[other], other)
-        for i, mark in enumerate(marks):
-            if mark > low:
-                segments.append((corners[i], corners[(i + 1) % len(corners)], low, mark))
-    return segments
+            line = scores[winner] - scores[other]
+            # equal throughout: the lower class has it
+            if other < winner and not line.any():
+                corners = corners[:0]
+            elif other != winner and line.any() and len(corners):
+                corners, marks = _clip(corners, marks, line, other)
+        if len(corners):
+            yield winner, corners, marks
 
 
 def _clip(corners: Array, marks: list[int], line: Array, mark: int) -> tuple[Array, list[int]]:
@@ -127,3 +157,12 @@ def _clip(corners: Array, marks: list[int], line: Array, mark: int) -> tuple[Arr
             kept.append(corners[i] + share * (corners[(i + 1) % n] - corners[i]))
             kept_marks.append(mark if here > 0 else marks[i])
     return np.array(kept), kept_marks
+
+
+def _changes(one: list[Share], other: list[Share]) -> Iterator[tuple[float, float, int, int]]:
+    """Where along an edge the winners on its two sides differ: from, to, and the two classes."""
+    for start, end, winner in one:
+        for begin, stop, rival in other:
+            low, high = max(start, begin), min(end, stop)
+            if winner != rival and high - low > _SHORTEST:
+                yield low, high, winner, rival

@@ -51,6 +51,7 @@ ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], tuple[float, ...]]] = {
 
 # beyond 10 standard deviations lies 1.5e-23 of a Gaussian
 _WIDTH, _PIECES, _NODES = 10.0, 40, 24
+_MOST_WAVES = 1e6
 _NODE, _WEIGHT = np.polynomial.legendre.leggauss(_NODES)
 
 
@@ -150,12 +151,15 @@ class Critical:
     Args:
         weight_var: σ_w².
         bias_var: σ_b².
-        variance: q*, the variance at which the layers settle.
+        variance: q*, a variance that a layer leaves as it is.
+        stable: whether deep layers settle there, coming from variances nearby. With GELU, SiLU and
+            their like they do not: signals a little larger run away or settle elsewhere.
     """
 
     weight_var: float
     bias_var: float
     variance: float
+    stable: bool
 
 
 def edge_of_chaos(activation: str, bias_var: float = 0.0) -> Critical:
@@ -164,6 +168,9 @@ def edge_of_chaos(activation: str, bias_var: float = 0.0) -> Critical:
     The edge is a curve, `σ_w² = 1 / E φ'²`, `σ_b² = q - σ_w² E φ²`, with q as its parameter; the
     point with the wanted σ_b² and the smallest q is taken. ReLU and its like have it at one σ_b²
     only, 0, where q is any (1 is given).
+
+    Of several points the first stable one is taken, and an unstable one only if there is no other;
+    see `Critical.stable`.
 
     Args:
         activation: a name of `ACTIVATIONS`.
@@ -187,13 +194,20 @@ def edge_of_chaos(activation: str, bias_var: float = 0.0) -> Critical:
     # rounding of the quadrature, relative to the terms that cancel
     flat = np.abs(surplus) <= 1e-9 * np.maximum(scales, bias_var)
     if flat.all():
-        return Critical(_tidy(point(1.0)[0]), bias_var, 1.0)
+        return Critical(_tidy(point(1.0)[0]), bias_var, 1.0, stable=True)
+    found = []
     if bias_var == 0 and _moments(activation, 0.0)[0] == 0:  # the edge starts in the linear limit
-        return Critical(_tidy(point(1e-24)[0]), 0.0, 0.0)
+        limit = _tidy(point(1e-24)[0])
+        shrinks = MeanField(activation, limit).step(1e-3) < 1e-3
+        found.append(Critical(limit, 0.0, 0.0, stable=shrinks))
     for a, b, left, right in zip(scales, scales[1:], surplus, surplus[1:], strict=False):
         if left == 0 or left * right < 0:
             q = float(brentq(lambda s: point(s)[1] - bias_var, a, b, xtol=1e-15, rtol=1e-13))
-            return Critical(point(q)[0], bias_var, q)
+            field, h = MeanField(activation, point(q)[0], bias_var), 1e-4 * q
+            slope = (field.step(q + h) - field.step(q - h)) / (2 * h)
+            found.append(Critical(field.weight_var, bias_var, q, stable=slope < 1))
+    if found:
+        return next((point for point in found if point.stable), found[0])
     low, high = float(surplus.min() + bias_var), float(surplus.max() + bias_var)
     raise AllmlpError(
         f"the edge of chaos of {activation} must reach bias_var {bias_var}, but lies between "
@@ -228,8 +242,17 @@ def _tidy(value: float) -> float:
 def _moments(activation: str, q: float) -> tuple[float, float, float]:
     function, kinks = ACTIVATIONS[activation]
     root = math.sqrt(q)
-    edges = np.linspace(-_WIDTH, _WIDTH, _PIECES + 1)
+    pieces = _PIECES
+    if activation == "sin":
+        if q > _MOST_WAVES:
+            raise AllmlpError(f"moments of sin are known up to q = {_MOST_WAVES:g}, got {q:g}")
+        # the fourth moment has four times as many waves
+        pieces = max(pieces, math.ceil(2 * _WIDTH * 4 * root / _NODES))
+    edges = np.linspace(-_WIDTH, _WIDTH, pieces + 1)
     inner = [k / root for k in kinks if root > 0 and abs(k) < _WIDTH * root]
+    if root > 1:  # what an activation does around 0 is as narrow as the signal is large
+        near = 2.0 ** np.arange(-2, math.log2(_WIDTH * root)) / root
+        inner = [*inner, 0.0, *near, *-near]
     edges = np.unique(np.concatenate([edges, inner]))
     half = np.diff(edges)[:, None] / 2
     z: NDArray[np.float64] = (edges[:-1, None] + half * (1 + _NODE)).ravel()

@@ -149,8 +149,9 @@ def read_relu_net(model: nn.Module | ExactNet | ReluNet, example: Tensor | None 
     """The affine maps and activations that a model applies one after the other, in eval mode.
 
     Any module will do whose forward pass is a chain of Linear, ReLU, LeakyReLU, BatchNorm1d,
-    Flatten, Identity and Dropout, whatever its class is called. The chain is found by running a
-    copy of the model in float64; it is checked that nothing else touches the values in between.
+    Flatten (of images as well), Identity and Dropout, whatever its class is called. The chain is
+    found by running a copy of the model in float64; it is checked that nothing else touches the
+    values in between.
     BatchNorm is folded into the neighbouring affine map, in float64.
 
     Args:

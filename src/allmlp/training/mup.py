@@ -127,6 +127,7 @@ def mup_groups(
         AllmlpError: the two models differ in more than sizes, or a group holds something else.
 
     Example:
+        >>> import torch
         >>> from torch.optim import AdamW
         >>> from allmlp import MLP
         >>> from allmlp.training import decay_groups
