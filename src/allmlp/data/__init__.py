@@ -32,8 +32,8 @@ from allmlp.data.table import Table as Table
 from allmlp.data.table import read_table as read_table
 from allmlp.data.table import to_table as to_table
 from allmlp.data.table_encoder import TableEncoder as TableEncoder
-from allmlp.data.table_encoder import fit_encoder as fit_encoder
-from allmlp.data.table_encoder import quantile_edges as quantile_edges
+from allmlp.data.table_fit import fit_encoder as fit_encoder
+from allmlp.data.table_fit import quantile_edges as quantile_edges
 from allmlp.data.table_split import group_parts as group_parts
 from allmlp.data.table_split import random_parts as random_parts
 from allmlp.data.table_split import time_parts as time_parts

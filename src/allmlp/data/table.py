@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from allmlp.data.table_levels import number_text
 from allmlp.errors import AllmlpError, listing
 
 __all__ = ["Table", "read_table", "to_table"]
@@ -143,13 +144,13 @@ def read_table(path: str | Path, texts: Collection[str] = ()) -> Table:
         twice = next(name for name in names if names.count(name) > 1)
         raise AllmlpError(f"{path}: columns need names of their own, {twice!r} is there twice")
     columns = [
-        (_as_texts if name in texts else _parse)([v.strip() for v in values])
+        (_texts_of if name in texts else _parse)([v.strip() for v in values])
         for name, values in zip(names, zip(*rows[1:], strict=True), strict=True)
     ]
     return Table(tuple(names), tuple(columns))
 
 
-def _as_texts(values: Sequence[str]) -> np.ndarray:
+def _texts_of(values: Sequence[str]) -> np.ndarray:
     return _objects([None if v in MISSING else v for v in values])
 
 
@@ -159,7 +160,7 @@ def _parse(values: Sequence[str]) -> np.ndarray:
             raise ValueError
         return np.array([math.nan if v in MISSING else float(v) for v in values])
     except ValueError:
-        return _as_texts(values)
+        return _texts_of(values)
 
 
 def _parquet(path: Path) -> Any:
@@ -260,8 +261,7 @@ def _text(value: Any, name: str) -> str:
     if isinstance(value, numbers.Integral):  # not as a float, to which large ones are the same
         return str(int(value))
     if isinstance(value, numbers.Real):  # 1 and 1.0 are one level, whatever held them
-        number = float(value)
-        return str(int(number)) if number.is_integer() else str(number)
+        return number_text(float(value))
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     if type(value).__module__ in ("datetime", "pandas._libs.tslibs.timestamps"):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from allmlp.data import Table, read_table
-from allmlp.data.table_encoder import spellings
+from allmlp.data.table_levels import spellings
 from allmlp.errors import AllmlpError, listing
 from allmlp.estimators.saved import saved_class
 from allmlp.estimators.table_models import Classifier, TableModel, model_classes

@@ -198,10 +198,7 @@ class Loop:
                 device need not be waited for at every step.
         """
         self.model.train()
-        for module in self.model.modules():
-            parameters = list(module.parameters())
-            if parameters and not any(p.requires_grad for p in parameters):
-                module.eval()  # what is frozen stays as it is, statistics of its norms included
+        _rest(self.model)
         iterator = iter(batches)  # starts workers, which may draw random numbers
         if self._random is not None:
             restore_random_state(self._random, self.device)
@@ -400,6 +397,16 @@ class Loop:
                 self._count += other["count"]
         else:
             self._sums = {k: torch.zeros_like(v) for k, v in kept[0]["sums"].items()}
+
+
+def _rest(model: nn.Module) -> None:
+    """What is frozen as a whole stays as it is, statistics of its norms included."""
+    if all(p.requires_grad for p in model.parameters()):  # mostly; LBFGS comes by at every step
+        return
+    for module in model.modules():
+        parameters = list(module.parameters())
+        if parameters and not any(p.requires_grad for p in parameters):
+            module.eval()
 
 
 def _at_least_one(count: Tensor | int) -> Tensor | int:
