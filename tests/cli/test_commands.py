@@ -254,7 +254,7 @@ def test_fine_tuning_from_a_run(
         (["train", "--train.epcohs", "3"], 1, "did you mean train.epochs?"),
         (["train", "--train.warmup"], 1, "--train.warmup needs a value"),
         (["train", "--train.warmup", "--lr", "1"], 1, "--train.warmup needs a value"),
-        (["train", "--train.warmup=soon"], 1, "train.warmup must be a number, got 'soon'"),
+        (["train", "--train.warmup=soon"], 1, "train.warmup must be a number or null, got 'soon'"),
         (["train", "--set", "train.warmup"], 1, "--set takes PATH=VALUE"),
         (["train", "--train.clip", "[1"], 1, "--train.clip [1: no valid YAML value"),
         (["train", "--config", "none.yaml"], 1, "no config file at none.yaml"),
@@ -272,6 +272,10 @@ def test_fine_tuning_from_a_run(
         (["probe", "nowhere"], 1, "nowhere is no run"),
         (["probe", "nowhere", "--k", "0"], 2, "Must be >= 1"),
         (["eval", "x", "--train.lr", "3"], 2, "Unknown option"),
+        (["train", "digits", "--time", "day"], 1, "--time means nothing for images"),
+        (["train", ""], 2, "an argument is empty"),
+        (["train", "--target", ""], 2, "an argument is empty"),
+        (["train", "--model="], 2, "an argument is empty (--model=)"),
     ],
 )
 def test_mistakes_are_answered_in_one_line(

@@ -47,6 +47,36 @@ def test_times_may_be_texts() -> None:
         time_parts(texts)
 
 
+@pytest.mark.parametrize(
+    "moments",
+    [
+        [f"2023-{month:02}" for month in range(1, 13)],
+        [f"2024-05-01 {hour:02}:30" for hour in range(9, 20)],
+        # as texts the second would be the later one
+        [f"2024-05-{day:02}T23:00:00{zone}" for day in range(10, 16) for zone in ("+05:00", "Z")],
+    ],
+)
+def test_dates_are_put_in_their_order(moments: list[str]) -> None:
+    texts = np.array(moments[::-1], dtype=object)
+    assert time_parts(texts)["test"].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("moments", "says"),
+    [
+        (
+            [f"{day}.11.2023" for day in range(1, 13)],
+            "by dates such as 2024-05-01, got '1.11.2023'",
+        ),
+        (["2024-05-01", "2024-05-02T00:00Z"] * 6, "offset from UTC or none of them"),
+        (["summer", "winter"] * 6, "got 'summer'; write the column so"),
+    ],
+)
+def test_times_that_do_not_sort_as_they_are_written(moments: list[str], says: str) -> None:
+    with pytest.raises(AllmlpError, match=says):
+        time_parts(np.array(moments, dtype=object))
+
+
 @given(st.lists(st.integers(0, 12), min_size=10, max_size=80))
 def test_groups_stay_together(groups: list[int]) -> None:
     names = np.array([f"g{g}" for g in groups], dtype=object)

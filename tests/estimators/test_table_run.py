@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +171,9 @@ def test_replay(run: Path, tmp_path: Path) -> None:
         (["--target", "sold", "--table.with", "8"], "did you mean width"),
         (["--target", "sold", "--time", "month", "--group", "shop"], "by time or by group"),
         (["--target", "sold", "--train.warmup", "3"], "train is for images"),
+        (["--target", "sold", "--precision", "bf16"], "--precision means nothing for a table"),
+        (["--target", "sold", "--strict"], "--strict means nothing for a table"),
+        ([], "name it with --target"),
         (["--target", "sold", "--group", "sold"], "at least 3 groups, got 2"),
         (["--target", "sold", "--model", "mixer_s16"], "unknown model 'mixer_s16'"),
     ],
@@ -195,6 +199,48 @@ def test_a_run_that_fails_leaves_no_folder(table: Path, tmp_path: Path) -> None:
     )
     with pytest.raises(AllmlpError):
         train_table(config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_odd_about_a_table_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        f'k{i},{i % 28 + 1}.5.2024,2024-03-{i % 28 + 1:02},"{i},5",{"" if i % 10 == 0 else i % 3}'
+        for i in range(60)
+    ]
+    path = write(tmp_path / "t.csv", "id,sold,when,price,y", *rows)
+    run = tmp_path / "run"
+    fast = ["--task", "classification", "--epochs", "1", "--table.width", "8", "--no-report"]
+    main(["train", str(path), "--target", "y", "--time", "when", "--run", str(run), *fast])
+    said = capsys.readouterr().out
+    assert re.search(r"id: text.*\(nearly every row has its own", said)
+    assert re.search(r"sold: text.*\(dates, read as mere names", said)
+    assert re.search(r"price: text.*\(numbers with a decimal comma", said)
+    assert "6 rows without a target were left out" in said
+    assert "tested on the rows with when from 2024-03-" in said
+    summary = json.loads((run / "eval" / "summary.json").read_text())
+    assert summary["without_target"] == 6
+    assert summary["times"]["train"][1] < summary["times"]["test"][0]
+    main(["eval", str(run), str(path)])
+    assert "of 54 rows" in (out := capsys.readouterr().out)
+    assert "6 without a target left out" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("x,y\n" + "1,a\n" * 20, "column 'y' is a in every row"),
+        (",x,y\n" + "".join(f"{i},{i},{i}\n" for i in range(20)), "column 1 has no name"),
+    ],
+)
+def test_tables_that_teach_nothing_or_too_much(
+    tmp_path: Path, text: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(SystemExit):
+        main(["train", str(tmp_path / "t.csv"), "--target", "y", "--run", str(tmp_path / "run")])
+    assert says in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
@@ -245,6 +291,13 @@ def test_a_run_on_a_table_is_none_on_images(
         with pytest.raises(SystemExit):
             main(command)
         assert "is a run on a table, which predict, eval and export read" in capsys.readouterr().err
+    for command in (
+        ["predict", str(run), "t.csv", "--top", "3"],
+        ["eval", str(run), "--only", "a"],
+    ):
+        with pytest.raises(SystemExit):
+            main(command)
+        assert f"{command[-2]} means nothing for a" in capsys.readouterr().err
 
 
 def test_predictions_never_take_the_place_of_their_table(

@@ -267,6 +267,17 @@ def test_a_sweep_in_a_browser(copied: Path, look: Callable[..., Any]) -> None:
         seen.page.wait_for_function("document.title === 'mixer_digits on digits'")
 
 
+def test_a_damaged_run_spoils_no_page(copied: Path) -> None:
+    shutil.copytree(copied / "seed 0", copied / "seed 2")
+    (copied / "seed 2" / "model.json").write_text("{")
+    page = write_sweep(copied).read_text()
+    assert "2 runs, the best on validation first" in page
+    assert "seed 2 is left out" in page
+    (copied / "seed 1" / "model.json").write_text("{")
+    with pytest.raises(AllmlpError, match="needs at least two runs, got 1 .*seed 1 is left out"):
+        write_sweep(copied)
+
+
 def test_commands(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["report", str(copied / "seed 0")])
     assert capsys.readouterr().out.strip() == str(copied / "seed 0" / "report.html")

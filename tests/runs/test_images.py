@@ -194,6 +194,34 @@ def test_a_run_is_named_after_its_data(
     assert run.path == Path("runs/photos-mixer_digits-1")
 
 
+def test_weights_for_colours_learn_from_grey_sets(coloured: Run, tmp_path: Path) -> None:
+    config = settings(source="digits", samples=50)
+    config["model"] |= {"pretrained": str(coloured.path), "overrides": {}}
+    config["train"] |= {"epochs": 1, "warmup": 0.0}
+    run = train(config, run=str(tmp_path / "run"), progress=False)
+    assert run.preprocess.in_chans == 3
+    assert evaluate_run(run, "digits", "val")["count"] == 180
+
+
+def test_a_broken_test_part_costs_no_training(encode: Encode, tmp_path: Path) -> None:
+    files = {
+        f"{part}/{name}": content
+        for part in ("train", "test")
+        for name, content in colours(encode, "red", "blue", count=4).items()
+    }
+    root = tmp_path / "photos"
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"no image" if name.startswith("test/red") else content)
+    config = settings(source=str(root))
+    config["train"] |= {"epochs": 1, "warmup": 0.0}
+    with pytest.raises(AllmlpError, match=r"stays in .*run, but its test part .* run allmlp eval"):
+        train(config, run=str(tmp_path / "run"), progress=False)
+    for name, content in files.items():
+        (root / name).write_bytes(content)
+    assert evaluate_run(load_run(tmp_path / "run", device="cpu"))["count"] == 8
+
+
 @pytest.mark.slow
 def test_real_photographs_at_224_pixels(tmp_path: Path, shared: Path) -> None:
     source = str(shared / "photos" / "photos.zip")

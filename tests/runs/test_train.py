@@ -10,6 +10,7 @@ import torch
 
 from allmlp.errors import AllmlpError
 from allmlp.runs import fitting, saving
+from allmlp.runs.config import TrainConfig
 from allmlp.runs.config_tree import build_config, read_yaml, to_yaml
 from allmlp.runs.mistakes import read_mistakes
 from allmlp.runs.run import Run, load_run
@@ -82,6 +83,12 @@ def test_the_resolved_config_replays_the_run(finished: Run, tmp_path: Path) -> N
 
     assert losses(again) == losses(finished)
     torch.testing.assert_close(again.model.state_dict(), finished.model.state_dict())
+
+
+@pytest.mark.parametrize(("epochs", "warmup"), [(1, 0.2), (10, 2.0), (25, 5.0), (300, 5.0)])
+def test_the_warm_up_is_a_fifth_of_short_trainings(epochs: int, warmup: float) -> None:
+    assert TrainConfig(epochs=epochs).warmup_epochs == pytest.approx(warmup)
+    assert TrainConfig(epochs=epochs, warmup=0.0).warmup_epochs == 0
 
 
 def test_another_seed_is_another_run(small: Small, finished: Run, tmp_path: Path) -> None:

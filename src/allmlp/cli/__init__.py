@@ -73,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     that cannot be read, 130 after Ctrl-C, 143 after SIGTERM. A traceback is a bug of ours.
     """
     tokens = list(sys.argv[1:] if arguments is None else arguments)
+    if empty := [t for t in tokens if re.fullmatch(r"(--[\w.-]+=)?", t)]:
+        _fail(f"an argument is empty ({empty[0] or repr('')}); give it a value or leave it out", 2)
     try:
         app(
             rewrite_dotted(tokens),

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from allmlp.cli.table import evaluate_table, holds_table
+from allmlp.cli.table import evaluate_table, holds_table, refuse
 from allmlp.errors import AllmlpError
 
 __all__ = ["evaluate"]
@@ -25,7 +25,7 @@ def evaluate(
     only: str | None = None,
     label_sets: Path | None = None,
     to: Path | None = None,
-    batch_size: Annotated[int, Parameter(validator=Number(gte=1))] = 64,
+    batch_size: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     device: str = "auto",
 ) -> None:
     """Score a trained run, or a model with somebody's weights.
@@ -52,11 +52,14 @@ def evaluate(
     to:
         Folder for the result of a model by name; made if it does not exist.
     batch_size:
-        Images in one pass of a model by name; a run has its own.
+        Images in one pass of a model by name, 64 by default; a run has its own.
     device:
         cpu, cuda, mps …; auto takes an accelerator if there is one.
     """
+    named = {"--to": to, "--batch-size": batch_size}
     if holds_table(Path(model)):
+        others = {"--pretrained": pretrained, "--target": target, "--only": only}
+        refuse("a run on a table", {**others, "--label-sets": label_sets, **named})
         evaluate_table(Path(model), data, part)
         return
 
@@ -70,7 +73,8 @@ def evaluate(
             raise AllmlpError(
                 f"{model} is no run, whose data would be known; name the data, or a folder of a run"
             )
-        config = Config(run=RunConfig(device=device), train=TrainConfig(batch_size=batch_size))
+        steps = TrainConfig(batch_size=batch_size or 64)
+        config = Config(run=RunConfig(device=device), train=steps)
         result = evaluate_model(
             model,
             pretrained,
@@ -86,11 +90,10 @@ def evaluate(
             result.save(to)
         scores = result.scores
     else:
-        if to is not None:
-            raise AllmlpError(f"the result of a run goes into {model}/eval; leave out --to")
+        refuse(f"a run, whose results go into {model}/eval", named)
         run = load_run(model, device=device)
         scores = evaluate_run(run, data, part, target, only=chosen, label_sets=label_sets)
-    _print(scores)
+    _print(scores, whole=data is not None)
 
 
 def _names(only: str) -> list[str]:
@@ -100,12 +103,14 @@ def _names(only: str) -> list[str]:
     return [name.strip() for name in only.split(",")]
 
 
-def _print(scores: dict[str, Any]) -> None:
+def _print(scores: dict[str, Any], *, whole: bool) -> None:
     skipped = f", {scores['skipped']} unreadable left out" if scores["skipped"] else ""
     print(
         f"{scores['source']} {scores['part']}: accuracy {scores['accuracy']:.2%} of "
         f"{scores['count']} images, loss {scores['loss']:.4f}{skipped}"
     )
+    if whole and scores["part"] != "all":  # data that no part of the training came from, perhaps
+        print(f"  one part of {scores['images']} images; --part all scores every one of them")
     shares = {
         "top-5": scores["top5"],
         "precision": scores["precision"],

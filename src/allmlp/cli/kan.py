@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from allmlp.cli.table import column_line, scores_line
+from allmlp.cli.table import scores_line, train_aloud
 from allmlp.errors import AllmlpError
 
 if TYPE_CHECKING:
@@ -51,10 +51,8 @@ def fit(
         device: cpu, cuda …
         run: folder to create; by default runs/DATA-kan-N.
     """
-    from allmlp.data import read_table
     from allmlp.estimators.kan_run import kan_of, record_laws
     from allmlp.estimators.table_source import TableConfig
-    from allmlp.estimators.table_train import describe_columns, train_table
 
     parameters: dict[str, Any] = {
         "model": "kan",
@@ -67,11 +65,8 @@ def fit(
         "verbose": 1,
     }
     config = TableConfig(source=str(data), target=target, task=task, run=run, parameters=parameters)
-    for row in describe_columns(read_table(config.source)):
-        print(column_line(row))
-    trained = train_table(config)
+    trained = train_aloud(config)
     model = kan_of(trained)
-    print(scores_line(trained.scores()))
     _print_inputs(model)
     laws = None
     refused = None

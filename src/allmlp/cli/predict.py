@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from allmlp.cli.table import holds_table, predict_table
+from allmlp.cli.table import holds_table, predict_table, refuse
 from allmlp.errors import printable
 
 __all__ = ["predict"]
@@ -20,7 +20,7 @@ def predict(
     images: Annotated[list[str], Parameter(negative=())],
     /,
     *,
-    top: Annotated[int, Parameter(validator=Number(gte=1))] = 5,
+    top: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
     device: str = "auto",
     output: Path | None = None,
@@ -36,7 +36,7 @@ def predict(
         nothing; or data as in training, of which every image is classified: a zip, tars, …. For a
         run on a table, one csv or parquet file.
     top:
-        How many classes to show for each image.
+        How many classes to show for each image; 5 by default.
     json_output:
         Print one JSON list instead of lines.
     device:
@@ -45,8 +45,12 @@ def predict(
         csv file for the predictions of a table; by default TABLE-predictions.csv, here.
     """
     if holds_table(run):
+        refuse("a table", {"--top": top, "--json": json_output})
         predict_table(run, images, output, device)
         return
+    refuse("images", {"--output": output})
+
+    top = top or 5
 
     from allmlp.data import BrokenImages, is_data, load_images
     from allmlp.runs.run import load_run

@@ -2,18 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from allmlp.errors import AllmlpError
 from allmlp.runs.config_tree import read_yaml
 
+if TYPE_CHECKING:
+    from allmlp.estimators.table_run import TableRun
+    from allmlp.estimators.table_source import TableConfig
+
 __all__ = [
-    "column_line",
     "evaluate_table",
     "holds_table",
     "means_table",
     "predict_table",
+    "refuse",
     "scores_line",
+    "train_aloud",
     "train_table_from",
 ]
 
@@ -38,6 +43,17 @@ def means_table(data: str | None, target: str | None) -> bool:
         return True
     kinds = parquet.read_schema(data).types
     return not any(is_binary(k) or is_large_binary(k) or is_nested(k) for k in kinds)
+
+
+def refuse(data: str, options: Mapping[str, Any], hint: str = "") -> None:
+    """Options that were given and mean nothing for these data.
+
+    Raises:
+        AllmlpError: one was given.
+    """
+    for name, value in options.items():
+        if value:
+            raise AllmlpError(f"{name} means nothing for {data}, leave it out{hint}")
 
 
 def train_table_from(
@@ -85,22 +101,35 @@ def train_table_from(
     known |= {name: value for name, value in split.items() if value not in (None, "auto")}
     known |= {"target": target, "run": run}
 
-    from allmlp.data import read_table
     from allmlp.estimators.table_source import TableConfig
-    from allmlp.estimators.table_train import describe_columns, train_table
 
-    config = TableConfig(**known, parameters=parameters)
-    for row in describe_columns(read_table(config.source)):
-        print(column_line(row))
-    trained = train_table(config)
+    trained = train_aloud(TableConfig(**known, parameters=parameters))
     found = trained.scores()
-    print(scores_line(found))
     ranked = trained.directory.read_json(trained.directory.eval / "importance.json")["columns"]
     print(f"what shuffling a column costs ({'R²' if 'rmse' in found else 'accuracy'}):")
     for row in ranked[:5]:
         print(f"  {row['column']}: {row['mean']:.4f} ± {row['std']:.4f}")
     print(f"run           {trained.directory.path}")
     return trained.directory.path
+
+
+def train_aloud(config: "TableConfig") -> "TableRun":
+    """Train, and print the columns before, and what the test part says after it."""
+    from allmlp.data import read_table
+    from allmlp.estimators.table_columns import describe_columns
+    from allmlp.estimators.table_train import train_table
+
+    for row in describe_columns(read_table(config.source)):
+        print(_column_line(row))
+    trained = train_table(config)
+    summary = trained.directory.read_json(trained.directory.eval / "summary.json")
+    if summary["without_target"]:
+        print(f"{summary['without_target']} rows without a target were left out")
+    if config.time is not None:
+        first, last = summary["times"]["test"]
+        print(f"tested on the rows with {config.time} from {first} to {last}")
+    print(scores_line(trained.scores()))
+    return trained
 
 
 def predict_table(
@@ -132,7 +161,8 @@ def evaluate_table(run: Path, data: str | None, part: str) -> None:
     from allmlp.estimators.table_run import TableRun
 
     found = TableRun(run).evaluate(data, part)
-    print(f"{found['source']}{'' if data else f' {part}'}: {scores_line(found)}")
+    left = f"; {found['left_out']} without a target left out" if found["left_out"] else ""
+    print(f"{found['source']}{'' if data else f' {part}'}: {scores_line(found)}{left}")
 
 
 def scores_line(found: Mapping[str, Any]) -> str:
@@ -151,11 +181,14 @@ def scores_line(found: Mapping[str, Any]) -> str:
     )
 
 
-def column_line(row: Mapping[str, Any]) -> str:
+def _column_line(row: Mapping[str, Any]) -> str:
     """What a column holds."""
     missing = f", {row['missing']:.1%} missing" if row["missing"] else ""
     if row["kind"] == "text":
-        return f"  {row['column']}: text, {row['levels']} levels, mostly {row['most']}{missing}"
+        hint = f" ({row['hint']})" if row["hint"] else ""
+        return (
+            f"  {row['column']}: text, {row['levels']} levels, mostly {row['most']}{missing}{hint}"
+        )
     if row["min"] is None:
         return f"  {row['column']}: nothing in it"
     return (

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import yaml
 from cyclopts import Parameter
 
-from allmlp.cli.table import means_table, train_table_from
+from allmlp.cli.table import means_table, refuse, train_table_from
 from allmlp.errors import AllmlpError
 from allmlp.runs.config_tree import describe_fields, read_yaml, resolve_config, set_path, to_yaml
 
@@ -97,7 +97,9 @@ def train(
         if not equals:
             raise AllmlpError(f"--set takes PATH=VALUE, got {setting!r}")
         set_path(tree, path, _value(path, text))
+    for_tables = {"--task": task != "auto", "--time": time, "--group": group}
     if "table" in tree or means_table(data, target):
+        refuse("a table", {"--strict": strict, "--precision": precision, "--resume": resume})
         target = target or tree["table"].get("target")
         given = {"model": model, "max_epochs": epochs, "batch_size": batch_size, "lr": lr}
         given |= {"random_state": seed, "device": device}
@@ -107,6 +109,7 @@ def train(
             print(f"report        {_report(folder)}")
         print(f"predict with  {shlex.join([*_program(), 'predict', str(folder)])} TABLE.csv")
         return
+    refuse("images", for_tables, "; a table needs --target, the column to predict")
     if strict:
         set_path(tree, "data.max_broken", 0.0)
     short = {

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from allmlp.errors import AllmlpError
+
 __all__ = ["ImageSet"]
 
 
@@ -54,6 +56,21 @@ class ImageSet:
             return self
         images = F.interpolate(self.images, size=img_size, mode="bilinear", antialias=True)
         return ImageSet(images, self.labels, self.classes)
+
+    def with_channels(self, count: int) -> "ImageSet":
+        """The same set with so many channels, grey ones in all of them.
+
+        Raises:
+            AllmlpError: it has another number and is not grey.
+        """
+        if self.in_chans == count:
+            return self
+        if self.in_chans != 1:
+            raise AllmlpError(
+                f"the model takes {count} image channels, the data has {self.in_chans}; give data "
+                "of its kind, or a model for these"
+            )
+        return ImageSet(self.images.expand(-1, count, -1, -1), self.labels, self.classes)
 
     def channel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of each channel, of pixels scaled to [0, 1]."""

@@ -30,6 +30,11 @@ class Splits:
     test: Images
     notes: tuple[str, ...] = ()
 
+    @property
+    def count(self) -> int:
+        """Images of all parts."""
+        return len(self.train) + len(self.val) + len(self.test)
+
     def part(self, name: str) -> Images:
         """The part called `train`, `val` or `test`, or `all` of them."""
         parts = {"train": self.train, "val": self.val, "test": self.test}

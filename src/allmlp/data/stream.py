@@ -147,7 +147,7 @@ def prepare(
     """Images at the model's size: in memory if they fit, else a stream.
 
     Args:
-        images: sets are resized as they are, files decoded by `preprocess`.
+        images: sets are resized, grey ones for all channels; files are decoded by `preprocess`.
         preprocess: size, channels and resampling; mean and deviation are not used.
         broken: told of unreadable images.
         cache_gib: 2^30 bytes of decoded pixels up to which files are decoded once.
@@ -155,10 +155,10 @@ def prepare(
             images.
 
     Raises:
-        AllmlpError: too many broken images, or none that is intact.
+        AllmlpError: too many broken images, none that is intact, or a set with other channels.
     """
     if isinstance(images, ImageSet):
-        return images.resize(preprocess.img_size)
+        return images.with_channels(preprocess.in_chans).resize(preprocess.img_size)
     stream = ImageStream(images, preprocess, choose_workers(workers, len(images)), broken)
     height, width = preprocess.img_size
     if len(images) * preprocess.in_chans * height * width > cache_gib * 2**30:

@@ -107,8 +107,8 @@ def read_table(path: str | Path, texts: Collection[str] = ()) -> Table:
             those that did in training. Names that are not there do not matter.
 
     Raises:
-        AllmlpError: the file is missing, of another kind, has no rows, or a line has another number
-            of values than the first one.
+        AllmlpError: the file is missing, of another kind, has no rows, a column has no name or that
+            of another one, or a line has another number of values than the first one.
     """
     path = Path(path)
     if not path.is_file():
@@ -140,6 +140,11 @@ def read_table(path: str | Path, texts: Collection[str] = ()) -> Table:
             raise AllmlpError(
                 f"{path} names {len(names)} columns, but row {number} has {len(row)} values"
             )
+    if "" in names:
+        raise AllmlpError(
+            f"{path}: column {names.index('') + 1} has no name; name it, or leave it out (pandas "
+            "writes the numbers of rows so: to_csv(path, index=False))"
+        )
     if len({*names}) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise AllmlpError(f"{path}: columns need names of their own, {twice!r} is there twice")

@@ -3,6 +3,8 @@
 Axes: n rows.
 """
 
+from datetime import UTC, datetime
+
 import numpy as np
 import torch
 
@@ -45,10 +47,12 @@ def time_parts(times: np.ndarray) -> Parts:
     was learned.
 
     Args:
-        times: (n,) numbers, or texts that sort as time does (2024-05-01).
+        times: (n,) numbers, or texts as ISO 8601 has them: 2024-05, 2024-05-01, 2024-05-01 13:45,
+            all with or all without an offset from UTC.
 
     Raises:
-        AllmlpError: fewer than 10 rows, a time is missing, or too few times for three parts.
+        AllmlpError: fewer than 10 rows, a time is missing or written otherwise, or too few times
+            for three parts.
 
     Example:
         >>> parts = time_parts(np.array([9, 0, 1, 2, 3, 4, 5, 6, 7, 8]))
@@ -58,6 +62,8 @@ def time_parts(times: np.ndarray) -> Parts:
     _check(len(times))
     if any(v is None or v != v for v in times):
         raise AllmlpError("every row needs a time, some have none; drop them or split otherwise")
+    if times.dtype == object:
+        times = _moments(times)
     order = np.argsort(times, kind="stable")
     sorted_times = times[order]
     cuts = []
@@ -101,6 +107,26 @@ def group_parts(groups: np.ndarray) -> Parts:
             part_of_group[trained[sizes[trained].argmin()]] = part
     of_row = part_of_group[codes]
     return {name: np.flatnonzero(of_row == name) for name in ("test", "val", "train")}
+
+
+def _moments(texts: np.ndarray) -> np.ndarray:
+    """Seconds since 1970 of ISO dates: as texts 2.1.2024 would come before 3.12.2023."""
+    moments, aware = np.empty(len(texts)), set()
+    for i, text in enumerate(texts):
+        try:
+            moment = datetime.fromisoformat(f"{text}-01" if len(text) == 7 else text)
+        except ValueError:
+            raise AllmlpError(
+                f"rows are ordered by numbers or by dates such as 2024-05-01, got {text!r}; write "
+                "the column so"
+            ) from None
+        aware.add(moment.tzinfo is not None)
+        moments[i] = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if len(aware) > 1:
+        raise AllmlpError(
+            "times must all have an offset from UTC or none of them, got both; write them alike"
+        )
+    return moments
 
 
 def _check(count: int) -> None:

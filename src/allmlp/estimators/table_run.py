@@ -85,6 +85,10 @@ class TableRun:
     def evaluate(self, source: str | None = None, part: str = "test") -> dict[str, Any]:
         """Score a part of the run's own table, or another table whole.
 
+        Returns:
+            source, count of rows scored, `left_out`: rows of the table without a target, and the
+            scores.
+
         Raises:
             AllmlpError: the table lacks a column, rows with a target, or has classes of its own.
         """
@@ -109,7 +113,8 @@ class TableRun:
                     f"{listing([str(c) for c in unseen])} besides"
                 )
         found = scores(self.model, inputs, y)
-        return {"source": source or self.config.source, "count": len(y), **found}
+        about = {"source": source or self.config.source, "count": len(y)}
+        return {**about, "left_out": examples.left_out, **found}
 
 
 def _under_known_names(y: np.ndarray, known: np.ndarray) -> np.ndarray:

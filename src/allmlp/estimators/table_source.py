@@ -53,12 +53,14 @@ class Examples:
         table: all columns.
         y: (n,) targets: numbers, or labels as texts or whole numbers.
         classes: whether they are labels.
+        left_out: rows that have none.
     """
 
     config: TableConfig
     table: Table
     y: np.ndarray
     classes: bool
+    left_out: int
 
     @property
     def inputs(self) -> Table:
@@ -126,7 +128,8 @@ def read_examples(
             "--task classification"
         )
     table = table.take(np.flatnonzero(there))
-    return Examples(config, table, as_labels(y) if classes else y, classes)
+    y = as_labels(y) if classes else y
+    return Examples(config, table, y, classes, left_out=len(there) - len(y))
 
 
 def as_labels(y: np.ndarray) -> np.ndarray:

@@ -13,7 +13,6 @@ eval/importance.json, eval/dependence.json, eval/calibration.json
 
 import json
 import shutil
-from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from allmlp.data import Table
+from allmlp.errors import AllmlpError
+from allmlp.estimators.table_columns import describe_columns
 from allmlp.estimators.table_models import Classifier, TableModel, make_model, model_name
 from allmlp.estimators.table_run import TableRun, write_columns
 from allmlp.estimators.table_scores import calibration, importances, partial_dependence, scores
@@ -31,7 +31,7 @@ from allmlp.runs.directory import RunDirectory
 from allmlp.runs.sessions import record_session
 from allmlp.training import choose_device
 
-__all__ = ["describe_columns", "train_table"]
+__all__ = ["train_table"]
 
 # the columns whose partial dependence is kept
 _SHOWN = 4
@@ -45,6 +45,11 @@ def train_table(config: TableConfig) -> TableRun:
         OSError: the folder cannot be written.
     """
     examples = read_examples(config)
+    if len(only := np.unique(examples.y)) == 1:
+        raise AllmlpError(
+            f"column {config.target!r} is {only[0]} in every row, so that nothing is to be "
+            "learned; take another target"
+        )
     model = make_model(examples.classes, config.parameters)
     parts = examples.parts()
     train, val = (examples.inputs.take(parts[name]) for name in ("train", "val"))
@@ -66,31 +71,6 @@ def train_table(config: TableConfig) -> TableRun:
     return TableRun(directory.path)
 
 
-def describe_columns(table: Table) -> list[dict[str, Any]]:
-    """Kind, missing values, and range or number of levels of each column."""
-    described = []
-    for name, column in zip(table.names, table.columns, strict=True):
-        said: dict[str, Any]
-        if column.dtype == object:
-            known = [v for v in column if v is not None]
-            counts = Counter(known)
-            most = counts.most_common(1)[0][0] if known else None
-            said = {"levels": len(counts), "most": most}
-        else:
-            seen = column[~np.isnan(column)]
-            known = seen.tolist()
-            said = {
-                "min": float(seen.min()) if known else None,
-                "median": float(np.median(seen)) if known else None,
-                "max": float(seen.max()) if known else None,
-            }
-        kind = "text" if column.dtype == object else "number"
-        described.append(
-            {"column": name, "kind": kind, "missing": 1 - len(known) / max(1, len(column)), **said}
-        )
-    return described
-
-
 def _evaluate(
     directory: RunDirectory, examples: Examples, parts: dict[str, np.ndarray], model: TableModel
 ) -> None:
@@ -99,11 +79,15 @@ def _evaluate(
     history = model.history_
     summary = {
         "rows": {name: len(some) for name, some in parts.items()},
+        "without_target": examples.left_out,
         "parameters": sum(p.numel() for p in model.module_.parameters()),
         "epochs": model.n_iter_,
         "best_epoch": history.best_epoch,
         "stopped": history.stopped,
     }
+    if examples.config.time is not None:
+        times = examples.table[examples.config.time]
+        summary["times"] = {name: _ends(times[some]) for name, some in parts.items()}
     directory.write_json(folder / "summary.json", summary)
     found = {"source": examples.config.source, "count": len(y), **scores(model, test, y)}
     predicted = {"row": rows, "true": y, "predicted": model.predict(test)}
@@ -125,3 +109,8 @@ def _evaluate(
     directory.write_json(folder / "dependence.json", {"columns": curves})
     write_columns(folder / "predictions.csv", predicted)
     directory.write_json(folder / "scores.json", found)  # last: the mark of completeness
+
+
+def _ends(times: np.ndarray) -> list[Any]:
+    """The first and the last; dates in ISO 8601 sort as texts do."""
+    return [min(times.tolist()), max(times.tolist())]

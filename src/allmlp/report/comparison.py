@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,11 @@ def compare_runs(paths: Sequence[str | Path]) -> Comparison:
         raise AllmlpError(
             f"a comparison needs at least two runs, each once; got {', '.join(map(str, paths))}"
         )
-    runs = tuple(sorted(map(read_run, paths), key=lambda run: -_validation(run)))
+    return _compare([read_run(path) for path in paths])
+
+
+def _compare(records: Sequence[RunRecord]) -> Comparison:
+    runs = tuple(sorted(records, key=lambda run: -_validation(run)))
     settings = [run.settings for run in runs]
     differences = {
         path: tuple(s[path] for s in settings)
@@ -115,19 +119,36 @@ def comparison_page(comparison: Comparison, title: str, folder: Path) -> Page:
 def write_sweep(folder: str | Path) -> Path:
     """Write the page of all runs in a folder, `report.html` in it.
 
-    Runs that were not finished are listed with what they have.
+    Runs that were not finished are listed with what they have; of a damaged one the page says what
+    is wrong with it.
 
     Returns:
         The file.
 
     Raises:
-        AllmlpError: fewer than two runs there, or a damaged file, which is named.
+        AllmlpError: fewer than two runs there that can be read.
         OSError: the folder is read-only or full.
     """
     folder = Path(folder)
-    comparison = compare_runs(find_runs(folder))
+    records, damaged = [], []
+    for path in find_runs(folder):
+        try:
+            records.append(read_run(path))
+            _ = records[-1].costs  # builds the model
+        except AllmlpError as e:
+            records = [record for record in records if record.directory.path != path]
+            damaged.append(f"{path.relative_to(folder)} is left out: {e}.")
+    if len(records) < 2:
+        raise AllmlpError(
+            f"a comparison needs at least two runs, got {len(records)} in {folder}; "
+            f"{' '.join(damaged) or 'train another one'}"
+        )
+    page = comparison_page(_compare(records), f"Runs in {folder.resolve().name}", folder)
+    if damaged:
+        notes = tuple(Text(note) for note in damaged)
+        page = replace(page, sections=(*page.sections, Section("Runs that cannot be read", notes)))
     path = folder / "report.html"
-    write_page(path, comparison_page(comparison, f"Runs in {folder.resolve().name}", folder))
+    write_page(path, page)
     return path
 
 

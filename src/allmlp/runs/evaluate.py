@@ -118,9 +118,10 @@ def evaluate_run(
         label_sets: JSON with all classes that are right for each image; adds `multi_label`.
 
     Returns:
-        source, part, count, skipped (unreadable images), and what `Scores` lists: loss
-        (cross-entropy in nats), accuracy (fraction) and more. With `only` also its classes, with
-        `label_sets` also `multi_label`: their accuracy and the number of images that count.
+        source, part, images (of all parts), count (scored), skipped (unreadable), and what `Scores`
+        lists: loss (cross-entropy in nats), accuracy (fraction) and more. With `only` also its
+        classes, with `label_sets` also `multi_label`: their accuracy and the number of images that
+        count.
 
     Raises:
         AllmlpError: unknown data, data with other classes or channels, too many images that cannot
@@ -132,7 +133,8 @@ def evaluate_run(
     source = source or own
     if target is None and source == own:
         target = run.config.data.target
-    images = load_source(source, target).part(part)
+    splits = load_source(source, target)
+    images = splits.part(part)
     number = class_numbers(images.classes, run.classes)
     answers = gather_answers(run.model, run.preprocess, images, run.config, run.device)
     evaluation = _evaluate(
@@ -144,7 +146,7 @@ def evaluate_run(
         answers,
         run.config,
         run.device,
-        {"source": source, "part": part},
+        {"source": source, "part": part, "images": splits.count},
         only,
         label_sets,
     )
@@ -194,7 +196,8 @@ def evaluate_model(
     network, preprocess, classes = open_model(name, pretrained)
     device = choose_device(config.run.device)
     network.to(device).eval()
-    images = load_source(source, target).part(part)
+    splits = load_source(source, target)
+    images = splits.part(part)
     if classes is not None:
         number = class_numbers(images.classes, classes)
     else:
@@ -208,7 +211,13 @@ def evaluate_model(
         classes, number = images.classes, torch.arange(outputs)
     answers = gather_answers(network, preprocess, images, config, device)
     weights = pretrained or name.partition(".")[2]
-    about = {"model": name.partition(".")[0], "weights": weights, "source": source, "part": part}
+    about = {
+        "model": name.partition(".")[0],
+        "weights": weights,
+        "source": source,
+        "part": part,
+        "images": splits.count,
+    }
     return _evaluate(
         network,
         preprocess,

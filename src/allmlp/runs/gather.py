@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from allmlp.data import BrokenImages, ImageFiles, ImageSet, Preprocess, iterate_batches
+from allmlp.data import BrokenImages, ImageFiles, Preprocess, iterate_batches
 from allmlp.data.split import Images
 from allmlp.errors import AllmlpError, listing
 from allmlp.runs.config import Config
@@ -51,10 +51,6 @@ def gather_answers(
         AllmlpError: a set with other channels, or too many broken images.
         NotFiniteError: an answer that is no number; the first image is named.
     """
-    if isinstance(images, ImageSet) and images.in_chans != preprocess.in_chans:
-        raise AllmlpError(
-            f"the model takes {preprocess.in_chans} image channels, the data has {images.in_chans}"
-        )
     # broken images are left out on the way: each carries its place where its label would be
     numbered = replace(images, labels=torch.arange(len(images)))
     prepared = prepare_images(numbered, preprocess, config.data, broken).to(device)

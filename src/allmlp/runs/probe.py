@@ -75,13 +75,7 @@ def probe(
         )
 
     def describe(part: str) -> tuple[np.ndarray, np.ndarray]:
-        images = splits.part(part)
-        if isinstance(images, ImageSet) and images.in_chans != preprocess.in_chans:
-            raise AllmlpError(
-                f"the model takes {preprocess.in_chans} image channels, the data has "
-                f"{images.in_chans}"
-            )
-        prepared = prepare_images(images, preprocess, config or DataConfig())
+        prepared = prepare_images(splits.part(part), preprocess, config or DataConfig())
         features, labels = pooled_features(model, preprocess, prepared, batch_size)
         return features.numpy(), labels.numpy()
 

@@ -100,8 +100,18 @@ def train(
         if ranks.main:  # the others have left: scoring may take longer than they would wait
             save_samples(run, splits.test)
             save_augmented(directory.eval, splits, run.preprocess, resolved)
-            evaluate_run(run)
+            _score(run)
         return run
+
+
+def _score(run: Run) -> None:
+    try:
+        evaluate_run(run)
+    except AllmlpError as e:
+        raise AllmlpError(
+            f"the model is trained and stays in {run.path}, but its test part cannot be scored: "
+            f"{e}; then run allmlp eval {run.path}"
+        ) from e
 
 
 def _check(config: Config) -> None:
@@ -131,12 +141,12 @@ def _check(config: Config) -> None:
     for name, value in {name: getattr(train, name) for name in positive}.items():
         if value is not None and not value > 0:
             raise AllmlpError(f"train.{name} must be above 0, got {value}")
-    for name, value in {"weight_decay": train.weight_decay, "warmup": train.warmup}.items():
+    for name, value in {"weight_decay": train.weight_decay, "warmup": train.warmup_epochs}.items():
         if not value >= 0:
             raise AllmlpError(f"train.{name} must not be negative, got {value}")
-    if not train.warmup < train.epochs:
+    if not train.warmup_epochs < train.epochs:
         raise AllmlpError(
-            f"the warm-up ({train.warmup:g} epochs) must end before the training does "
+            f"the warm-up ({train.warmup_epochs:g} epochs) must end before the training does "
             f"({train.epochs} epochs); pass --train.warmup with a smaller number"
         )
 
