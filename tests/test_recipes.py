@@ -56,7 +56,7 @@ def test_every_key_is_known_and_every_part_can_be_built(recipe: Path) -> None:
     check_optimize(config.train)
     check_objective(config.train)
     build_augment(config.augment)
-    assert config.train.warmup < config.train.epochs
+    assert config.train.warmup_epochs < config.train.epochs
     choose_autocast_dtype(config.run.precision, torch.device("cpu"))
     with torch.device("meta"):
         model = allmlp.create_model(
@@ -72,7 +72,7 @@ def test_every_key_is_known_and_every_part_can_be_built(recipe: Path) -> None:
     scheduler = build_scheduler(
         config.train,
         optimizer,
-        warmup_steps=round(config.train.warmup * steps),
+        warmup_steps=round(config.train.warmup_epochs * steps),
         total_steps=config.train.epochs * steps,
         steps_per_epoch=steps,
         goal="max",

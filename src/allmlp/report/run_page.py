@@ -199,7 +199,10 @@ def _training(train: TrainConfig) -> list[tuple[str, Value]]:
         loss += f", smoothing {train.label_smoothing:g}"
     entries: list[tuple[str, Value]] = [
         ("optimizer", f"{train.optimizer}, learning rate {train.lr:g}{options}"),
-        ("schedule", f"{schedule}{steps}, warm-up {train.warmup:g} of {train.epochs} epochs"),
+        (
+            "schedule",
+            f"{schedule}{steps}, warm-up {train.warmup_epochs:g} of {train.epochs} epochs",
+        ),
         ("loss", loss),
         ("length", f"{train.epochs} epochs in batches of {train.batch_size}"),
     ]

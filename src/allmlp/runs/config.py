@@ -113,7 +113,9 @@ class TrainConfig:
     schedule_options: dict[str, Any] = field(
         default_factory=dict, metadata={"help": "arguments of the schedule, by name"}
     )
-    warmup: float = _option(5.0, "epochs of linear warm-up")
+    warmup: float | None = _option(
+        None, "epochs of linear warm-up; by default 5, but at most a fifth of the training"
+    )
     clip: float | None = _option(1.0, "largest global gradient norm; null for none")
     loss: Literal["cross_entropy", "bce"] = _option(
         "cross_entropy", "of one class among all, or yes or no for each of them"
@@ -146,6 +148,11 @@ class TrainConfig:
         0, "times to go back to the last checkpoint at half the learning rate after a NaN"
     )
     gradflow: int | None = _option(None, "steps between measurements of the gradient flow")
+
+    @property
+    def warmup_epochs(self) -> float:
+        """What `warmup` says, or its default for so many epochs."""
+        return min(5.0, self.epochs / 5) if self.warmup is None else self.warmup
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,7 +42,7 @@ class Plan:
             examples=len(data),
             labels=digest.hexdigest(),
             steps_per_epoch=steps_per_epoch,
-            warmup_steps=round(config.warmup * steps_per_epoch),
+            warmup_steps=round(config.warmup_epochs * steps_per_epoch),
             total_steps=steps_per_epoch * config.epochs,
             teacher=teacher_digest(config),
         )
