@@ -1,4 +1,5 @@
 import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -320,3 +321,10 @@ def test_large_integers_stay_apart() -> None:
         "1234567890123456789",
         "1234567890123456790",
     ]
+
+
+def test_decimals_are_numbers() -> None:
+    rows = [[Decimal("1.50"), "a"], [None, Decimal("2.0")]]
+    table = to_table(rows)
+    np.testing.assert_array_equal(table.columns[0], [1.5, np.nan])
+    assert table.columns[1].tolist() == ["a", "2"]

@@ -367,6 +367,23 @@ def test_warm_start_goes_on() -> None:
     assert model._optimizer_ is optimizer
     assert model.n_iter_ == 10
     assert model.loss_curve_[-1] < first
+    model.set_params(lr=1e-12).fit(x, y)
+    assert model._optimizer_ is not optimizer
+    assert max(model.loss_curve_[-5:]) - min(model.loss_curve_[-5:]) < 0.05
+    before = {name: t.clone() for name, t in module.state_dict().items()}
+    model.fit(x, y)
+    torch.testing.assert_close(module.state_dict(), before)
+
+
+def test_classes_weigh_the_same_wherever_validation_comes_from() -> None:
+    x, y = load_iris(return_X_y=True)
+    held = x[::3], y[::3]
+    weights = {0: 1.0, 1: 5.0, 2: 0.2}
+    by_class = TabularClassifier(**TINY, class_weight=weights).fit(x, y, eval_set=held)
+    of_rows = [np.array([weights[label] for label in labels]) for labels in (y, held[1])]
+    by_row = TabularClassifier(**TINY)
+    by_row.fit(x, y, sample_weight=of_rows[0], eval_set=(*held, of_rows[1]))
+    assert by_class.validation_scores_ == by_row.validation_scores_
 
 
 def test_partial_fit_comes_close_to_fit() -> None:

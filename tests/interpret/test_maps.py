@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -280,3 +281,14 @@ def test_integrated_gradients_without_gradients_around() -> None:
 def test_small_functions_that_are_not_affine_are_refused() -> None:
     with pytest.raises(AllmlpError, match="the function is not affine"):
         affine_map(lambda x: 1e-11 * x**2, (3,))
+
+
+def test_targets_may_be_numpy() -> None:
+    torch.manual_seed(0)
+    model, x = BilinearMLP(in_features=4, hidden=5, num_classes=3), torch.randn(2, 4)
+    ours = integrated_gradients(model, x, np.array([2, 0]))
+    same = integrated_gradients(model, x, torch.tensor([2, 0]))
+    assert torch.equal(ours.values, same.values)
+    one = integrated_gradients(model, x, 2)
+    torch.testing.assert_close(one.values[0], ours.values[0])
+    assert not torch.equal(one.values[1], ours.values[1])

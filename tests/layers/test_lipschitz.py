@@ -52,3 +52,13 @@ def test_norms_without_eps_or_statistics() -> None:
     assert lipschitz_bound(nn.RMSNorm(4)) == pytest.approx(eps**-0.5)
     assert lipschitz_bound(nn.RMSNorm(4, elementwise_affine=False)) == pytest.approx(eps**-0.5)
     assert lipschitz_bound(nn.BatchNorm1d(4, track_running_stats=False)) == math.inf
+
+
+def test_a_bound_is_read_and_changes_nothing() -> None:
+    torch.manual_seed(0)
+    layer = nn.utils.parametrizations.spectral_norm(nn.Linear(6, 6)).train()
+    before = {name: t.clone() for name, t in layer.state_dict().items()}
+    first = lipschitz_bound(layer)
+    assert lipschitz_bound(layer) == first
+    assert layer.training
+    torch.testing.assert_close(layer.state_dict(), before, rtol=0, atol=0)

@@ -352,3 +352,8 @@ def test_grids_of_chosen_layers_move() -> None:
     assert not torch.equal(knots[1], model.layers[1].numeric.basis.knots)
     with pytest.raises(AllmlpError, match="layers 0 to 1"):
         model.update_grid(x, layers=[2])
+
+
+def test_an_unknown_base_is_named() -> None:
+    with pytest.raises(AllmlpError, match="base"):
+        KANConfig(widths=(2, 1), base="nope")

@@ -193,3 +193,12 @@ def test_an_edge_says_whether_layers_settle_there(
     q = edge.variance * 1.01 or 1e-2
     settled = field.fixed_point(q, steps=20_000)
     assert (settled <= q) == stable
+
+
+def test_networks_without_a_signal() -> None:
+    with pytest.raises(AllmlpError, match="every signal is 0"):
+        check_init(MeanField("relu", 0.0), [8, 8])
+    mean, spread = MeanField("relu", 0.0, 0.5).variances(0.5, [8, 8, 8])
+    assert mean.tolist() == [0.5] * 3
+    assert not spread.any()
+    assert MeanField("relu", 2.0).variances(0.0, [8, 8])[0].tolist() == [0.0, 0.0]

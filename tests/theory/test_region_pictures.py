@@ -4,6 +4,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from allmlp.errors import AllmlpError
 from allmlp.theory import LineRegions, MeanField, PlaneRegions, check_init, count_regions
 from allmlp.theory.pictures import save
 from allmlp.theory.region_pictures import draw_history, draw_init, draw_line, draw_regions
@@ -38,3 +39,8 @@ def test_a_flat_network_can_be_drawn() -> None:
     flat = count_regions(type(net)((0 * net.weights[0], net.weights[1]), net.biases, net.slopes))
     assert isinstance(flat, PlaneRegions)
     draw_regions(flat)
+
+
+def test_a_history_of_nothing() -> None:
+    with pytest.raises(AllmlpError, match="at least one count of regions"):
+        draw_history([])

@@ -7,6 +7,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from allmlp import MLP
 from allmlp.errors import AllmlpError
+from allmlp.layers import BatchEnsembleLinear
 from allmlp.training import coord_check, decay_groups, mup_groups, mup_rules
 
 BASE = 64
@@ -185,3 +186,14 @@ def test_embeddings_are_inputs_and_frozen_parameters_keep_their_rate() -> None:
     assert rates[id(wide[2].weight)] == 0.025
     with pytest.raises(AllmlpError, match="another of shape \\(10, 64\\)"):
         mup_groups([{"params": list(base.parameters())}], wide, base, lr=0.1)
+
+
+def test_scales_of_members_are_vectors() -> None:
+    """`(members, width)` is no matrix: every entry multiplies one feature, as a norm's does."""
+    rules = mup_rules(BatchEnsembleLinear(64, 64, 4), BatchEnsembleLinear(16, 16, 4))
+    assert [rules[name].kind for name in ("r.weight", "s.weight", "weight")] == [
+        "input",
+        "input",
+        "hidden",
+    ]
+    assert rules["r.weight"].lr_factor("adam") == 1

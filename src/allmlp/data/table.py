@@ -9,6 +9,7 @@ import math
 import numbers
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from allmlp.errors import AllmlpError, listing
 
 __all__ = ["Table", "read_table", "to_table"]
 
+# those of databases and of parquet's decimal columns are no `Real` to Python
+_NUMBERS = (numbers.Real, Decimal)
 # what a csv file may say for "nothing is known"
 MISSING = frozenset({"", "?", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "none"})
 
@@ -246,7 +249,7 @@ def _column(values: Any, name: str) -> np.ndarray:
     # categories may be numbers, and are no quantities then
     if kind.startswith(("category", "Categorical", "Enum", "dictionary")):
         return _texts(found, name)
-    if all(_missing(v) or (isinstance(v, numbers.Real) and not _boolean(v)) for v in found):
+    if all(_missing(v) or (isinstance(v, _NUMBERS) and not _boolean(v)) for v in found):
         return np.array([math.nan if _missing(v) else float(v) for v in found], dtype=np.float64)
     return _texts(found, name)
 
@@ -265,7 +268,7 @@ def _text(value: Any, name: str) -> str:
         return str(bool(value))
     if isinstance(value, numbers.Integral):  # not as a float, to which large ones are the same
         return str(int(value))
-    if isinstance(value, numbers.Real):  # 1 and 1.0 are one level, whatever held them
+    if isinstance(value, _NUMBERS):  # 1 and 1.0 are one level, whatever held them
         return number_text(float(value))
     if isinstance(value, bytes):
         return value.decode(errors="replace")

@@ -300,7 +300,7 @@ class NetworkEstimator(BaseEstimator, ABC):
         y = _array(eval_set[1])
         check_consistent_length(np.empty((len(inputs), 1)), y)
         weights = None if len(eval_set) == 2 else np.asarray(eval_set[2], dtype=np.float64)
-        return inputs, self._targets(y), weights
+        return inputs, self._targets(y), self._example_weights(y, weights)
 
     def _prepare(self, inputs: Readable, train: np.ndarray, seed: int) -> None:
         """Learn the preparation and draw the network."""
@@ -312,7 +312,16 @@ class NetworkEstimator(BaseEstimator, ABC):
                 some = train[torch.randperm(len(train))[:_CHUNK].numpy()]
                 module.fit_scale_(torch.from_numpy(self._encode(inputs.take(some))))
         self.module_ = module.to(choose_device(self.device))
+        self._renew_optimizer()
+
+    @property
+    def _steps(self) -> tuple[Any, ...]:
+        """The parameters that an optimizer is made with."""
+        return tuple(getattr(self, name, None) for name in ("optimizer", "lr", "weight_decay"))
+
+    def _renew_optimizer(self) -> None:
         self._optimizer_ = self._optimizer(self.module_)
+        self._steps_asked = self._steps
 
     def _train(
         self,
@@ -324,8 +333,9 @@ class NetworkEstimator(BaseEstimator, ABC):
         seed: int,
         penalty: Penalty | None = None,
     ) -> None:
-        if not hasattr(self, "_optimizer_"):  # unpickled, or fitted without warm_start
-            self._optimizer_ = self._optimizer(self.module_)
+        # unpickled, fitted without warm_start, or asked for other steps since
+        if not hasattr(self, "_optimizer_") or self._steps_asked != self._steps:
+            self._renew_optimizer()
         validation = None
         if held is not None:
             validation = held if held[2] is not None else held[:2]

@@ -264,7 +264,7 @@ class _KANEstimator(TableEstimator):
             thin = KANPenalty("pykan", self.sparsity)
             super()._train(rows, targets, weights, None, thinning, seed, thin)
             self.module_ = prune_network(self.model_, self.kept_rows())
-            self._optimizer_ = self._optimizer(self.module_)
+            self._renew_optimizer()
         super()._train(rows, targets, weights, held, training, seed, penalty)
 
     def _input_state(self) -> Saved:

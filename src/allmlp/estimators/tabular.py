@@ -164,7 +164,7 @@ class TabularClassifier(NetworkClassifier, _Tabular):
         device: cpu, cuda, mps …; `auto` takes an accelerator if there is one.
         verbose: 1 shows progress on stderr.
         label_smoothing: share of the target spread over all classes; None is the model's own.
-        class_weight: `balanced`, or a weight for each class.
+        class_weight: `balanced`, or a weight for each class; validation counts them as well.
 
     Attributes:
         classes_: sorted labels.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int, Int64
 from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError, check_integers
@@ -34,7 +34,7 @@ class Attribution:
 def integrated_gradients(
     model: nn.Module,
     x: Float[Tensor, "b ..."],
-    target: int | Int64[Tensor, " b"],
+    target: int | Int64[Tensor, " b"] | Int[np.ndarray, " b"],
     *,
     baseline: Tensor | None = None,
     steps: int = 32,
@@ -75,7 +75,7 @@ def integrated_gradients(
 def occlusion(
     model: nn.Module,
     images: Float[Tensor, "b c h w"],
-    target: int | Int64[Tensor, " b"],
+    target: int | Int64[Tensor, " b"] | Int[np.ndarray, " b"],
     *,
     size: int,
     stride: int | None = None,
@@ -121,12 +121,11 @@ def _starts(length: int, size: int, stride: int) -> list[int]:
     return starts if starts[-1] == length - size else [*starts, length - size]
 
 
-def _choose(outputs: Tensor, target: int | Tensor) -> Float[Tensor, " b"]:
-    highest = int(torch.as_tensor(target).max())
-    lowest = int(torch.as_tensor(target).min())
+def _choose(outputs: Tensor, target: int | Tensor | np.ndarray) -> Float[Tensor, " b"]:
+    numbers = torch.as_tensor(target)
+    highest, lowest = int(numbers.max()), int(numbers.min())
     if lowest < 0 or highest >= outputs.shape[1]:
         wrong = lowest if lowest < 0 else highest
         raise AllmlpError(f"the model has {outputs.shape[1]} outputs, there is no output {wrong}")
-    if not isinstance(target, Tensor):
-        return outputs[:, int(target)]
-    return outputs.gather(1, target.to(outputs.device)[:, None])[:, 0]
+    chosen = numbers.to(outputs.device, torch.int64).expand(len(outputs))
+    return outputs.gather(1, chosen[:, None])[:, 0]

@@ -19,7 +19,13 @@ __all__ = ["chain_bound", "lipschitz_bound"]
 
 
 def _linear(layer: Any) -> float:
-    return float(torch.linalg.matrix_norm(layer.weight.double(), 2))
+    # in training a spectral norm takes a step of its power iteration whenever the weight is read
+    training = layer.training
+    layer.eval()
+    try:
+        return float(torch.linalg.matrix_norm(layer.weight.double(), 2))
+    finally:
+        layer.train(training)
 
 
 def _batch_norm(norm: Any) -> float:

@@ -10,6 +10,7 @@ import torch
 
 from allmlp.errors import AllmlpError, check_choice, check_integers
 from allmlp.layers.bases import BASES, make_basis, option_names
+from allmlp.ops.activation import ACTIVATIONS
 
 __all__ = ["KANConfig", "as_tuples"]
 
@@ -49,6 +50,8 @@ class KANConfig:
 
     def __post_init__(self) -> None:
         check_choice("basis", self.basis, BASES)
+        if self.base is not None:
+            check_choice("base", self.base, ACTIVATIONS)
         if not isinstance(self.widths, tuple):
             raise AllmlpError(f"KAN needs widths as a list of integers, got {self.widths!r}")
         if len(self.widths) < 2:

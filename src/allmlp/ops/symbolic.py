@@ -63,7 +63,10 @@ class SymbolicFunction:
             raise AllmlpError(f"{self.name} needs low < high, got {self.low} and {self.high}")
 
     def __call__(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """The function, finite for every finite argument, with finite derivatives."""
+        """The function of the nearest argument it is defined for, with finite derivatives.
+
+        Finite for every finite argument but where the values of `exp` and powers leave the dtype.
+        """
         return self.function(self._nearest(x))
 
     def in_domain(self, x: Float[Tensor, "..."]) -> Bool[Tensor, "..."]:

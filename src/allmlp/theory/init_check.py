@@ -99,7 +99,7 @@ def check_init(
         seed: of a generator of its own.
 
     Raises:
-        AllmlpError: sizes that are too small.
+        AllmlpError: sizes that are too small, or both variances 0.
 
     Example:
         >>> check = check_init(MeanField("relu", 2.0), [100] * 5, draws=20)
@@ -111,6 +111,11 @@ def check_init(
         check_integers("check_init", minimum=2, **{f"widths[{i}]": n})
     if not widths:
         raise AllmlpError("check_init needs at least one layer, but got none; add widths")
+    if not field.weight_var + field.bias_var:
+        raise AllmlpError(
+            "with weight_var and bias_var 0 every signal is 0 and there is nothing to check; give "
+            "one of them"
+        )
     first = field.weight_var + field.bias_var
     mean, spread = field.variances(first, widths)
     sizes = np.array(widths)

@@ -133,6 +133,10 @@ class MeanField:
         mean, spread = [first], [0.0]
         for n in widths[:-1]:
             q, v = mean[-1], spread[-1]
+            if q == 0:  # no spread about nothing
+                mean.append(self.step(0.0))
+                spread.append(0.0)
+                continue
             second, fourth, _ = self.moments(q)
             h = 1e-3 * q
             ahead, behind = self.step(q + h), self.step(q - h)

@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from allmlp.errors import AllmlpError
 from allmlp.theory.affine_maps import affine_maps
 from allmlp.theory.cell_pool import Integers64, starts_of
 from allmlp.theory.certificate import Certificate, Claim, Evidence, Theorem
@@ -189,8 +190,16 @@ class PlaneRegions:
         """(n,) the region that each point (n, 2) of the rectangle lies in.
 
         -1 outside the rectangle, and for points so near an edge that rounding decides.
+
+        Raises:
+            AllmlpError: another shape.
         """
-        points = np.asarray(coordinates, dtype=np.float64).reshape(-1, 2)
+        points = np.asarray(coordinates, dtype=np.float64)
+        if points.ndim != 2 or points.shape[1] != 2:
+            raise AllmlpError(
+                f"points of the rectangle are rows of two numbers, got shape {points.shape}; "
+                "slice.coordinates finds those of points of the input space"
+            )
         known = {row.tobytes(): i for i, row in enumerate(self.patterns)}
         (left, right), (low, high) = self.box
         x, y = points.T

@@ -13,6 +13,7 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from allmlp.errors import AllmlpError
 from allmlp.theory.decision_boundary import decision_boundary
 from allmlp.theory.expected_regions import expected_regions
 from allmlp.theory.init_check import InitCheck
@@ -71,7 +72,13 @@ def draw_history(
     points: Float[np.ndarray, "n 2"] | None = None,
     labels: Int[np.ndarray, " n"] | None = None,
 ) -> Figure:
-    """Small multiples: the regions of a plane after given numbers of steps."""
+    """Small multiples: the regions of a plane after given numbers of steps.
+
+    Raises:
+        AllmlpError: an empty history.
+    """
+    if not history:
+        raise AllmlpError("a history has at least one count of regions, got none; train a while")
     columns = min(3, len(history))
     rows = -(-len(history) // columns)
     tall = 1.0

@@ -105,8 +105,18 @@ class Slice:
         return points
 
     def coordinates(self, X: ArrayLike) -> Array:
-        """Slice coordinates (n, m) of the foot points of (n, d) on the slice."""
-        flat = np.asarray(X, dtype=np.float64).reshape(-1, len(self.origin))
+        """Slice coordinates (n, m) of the foot points of (n, d) or images (n, c, h, w) on it.
+
+        Raises:
+            AllmlpError: points of another size.
+        """
+        points = np.asarray(X, dtype=np.float64)
+        if points.ndim < 2 or points[0].size != len(self.origin):
+            raise AllmlpError(
+                f"points beside this slice are rows of {len(self.origin)} numbers, got an array of "
+                f"shape {points.shape}"
+            )
+        flat = points.reshape(len(points), -1)
         found: Array = np.linalg.lstsq(self.directions.T, (flat - self.origin).T, rcond=None)[0].T
         return found
 

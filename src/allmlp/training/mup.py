@@ -12,6 +12,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from allmlp.errors import AllmlpError, check_choice, listing
+from allmlp.layers import MemberScale
 
 __all__ = ["MupRule", "mup_groups", "mup_rules"]
 
@@ -70,11 +71,18 @@ def mup_rules(model: nn.Module, base: nn.Module) -> dict[str, MupRule]:
         for name, module in model.named_modules()
         if isinstance(module, nn.Embedding | nn.EmbeddingBag)
     }
+    scales = {
+        f"{name}.weight"
+        for name, module in model.named_modules()
+        if isinstance(module, MemberScale)
+    }
     rules = {}
     for name, p in large.items():
         shapes = tuple(p.shape), tuple(small[name].shape)
         if name in tables:  # (levels, width): a matrix that is multiplied from the other side
             shapes = shapes[0][::-1], shapes[1][::-1]
+        elif name in scales:  # (members, width): a vector for each member, that multiplies entries
+            shapes = shapes[0][1:], shapes[1][1:]
         rules[name] = _rule(name, *shapes)
     return rules
 

@@ -1,5 +1,6 @@
 """Where the time of a training step goes: a trace of a few steps."""
 
+import warnings
 from pathlib import Path
 from types import TracebackType
 
@@ -18,7 +19,8 @@ class Trace:
 
     Args:
         path: where the trace is written, in Chrome's format (chrome://tracing, ui.perfetto.dev),
-            as soon as the steps are over, or when the context is left before that.
+            as soon as the steps are over, or when the context is left before that. Trainings of
+            five steps or fewer have no step to record: a warning says so.
     """
 
     def __init__(self, path: Path):
@@ -35,6 +37,12 @@ class Trace:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if kind is None and self._steps <= _SKIPPED:
+            warnings.warn(
+                f"no trace was written to {self.path}: it begins with step {_SKIPPED + 1}, and "
+                f"there were {self._steps}; train for more steps",
+                stacklevel=2,
+            )
         self._finish()
 
     def begin(self, step: int) -> None:

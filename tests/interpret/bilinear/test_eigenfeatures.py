@@ -137,3 +137,11 @@ def test_mistakes_are_answered() -> None:
         negative.blocks[0].right.weight.copy_(negative.blocks[0].left.weight)
     with pytest.raises(AllmlpError, match="output 0 has no eigenfeature of positive value"):
         adversarial_masks(negative, 0)
+
+
+def test_a_network_of_zeros_has_no_components() -> None:
+    model = BilinearMLP(in_features=4, hidden=5, num_classes=3)
+    for parameter in model.parameters():
+        nn.init.zeros_(parameter)
+    with pytest.raises(AllmlpError, match="is 0"):
+        hosvd(model)

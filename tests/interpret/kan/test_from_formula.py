@@ -61,3 +61,11 @@ def test_mistakes() -> None:
         from_formula("x**7", ["x"])
     with pytest.raises(AllmlpError, match="no edge for gamma"):
         from_formula("gamma(x)", ["x"])
+
+
+def test_powers_may_be_written_as_decimals() -> None:
+    model = from_formula("x**0.5 + 3*y**1.5 + x**2.0", ["x", "y"])
+    x = torch.tensor([[4.0, 9.0]], dtype=torch.float64)
+    assert model(x).item() == pytest.approx(2 + 81 + 16)
+    with pytest.raises(AllmlpError, match="no edge for"):
+        from_formula("x**0.3", ["x"])

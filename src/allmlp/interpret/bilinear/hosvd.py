@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from allmlp.errors import check_integers
+from allmlp.errors import AllmlpError, check_integers
 from allmlp.interpret.bilinear.compare import inner_products
 from allmlp.interpret.bilinear.eigenfeatures import EigenFeatures, decompose
 from allmlp.interpret.bilinear.quadratic import read_input
@@ -52,7 +52,7 @@ def hosvd(model: nn.Module, rank: int | None = None, k: int | None = None) -> HO
         k: features kept of each component; None keeps all.
 
     Raises:
-        AllmlpError: no bilinear network, several layers, or a rank below 1.
+        AllmlpError: no bilinear network, several layers, a rank below 1, or nothing but zeros.
     """
     if rank is not None:
         check_integers("hosvd", minimum=1, rank=rank)
@@ -60,6 +60,10 @@ def hosvd(model: nn.Module, rank: int | None = None, k: int | None = None) -> HO
     squares, vectors = torch.linalg.eigh(inner_products(forms, forms))
     # squares: below the rounding of the largest one nothing is known
     known = squares > squares[-1] * len(squares) * torch.finfo(squares.dtype).eps
+    if not known.any():
+        raise AllmlpError(
+            "every weight of this network is 0, or their products are; train it first"
+        )
     chosen = known.nonzero().flatten().flip(0)[:rank]
     values, outputs = squares[chosen].sqrt(), vectors[:, chosen].mT
     largest = outputs.gather(1, outputs.abs().argmax(1, keepdim=True))

@@ -80,6 +80,11 @@ def from_formula(expressions: Any, symbols: Sequence[Any]) -> KAN:
         parsed = sympy.sympify(expression, locals=known)
         # whatever was assumed of a symbol elsewhere
         parsed = parsed.xreplace({s: known.get(str(s), s) for s in parsed.free_symbols})
+        # x**0.5 is sqrt(x), and x**2.0 is x**2
+        parsed = parsed.replace(
+            lambda e: e.is_Pow and e.exp.is_Float,
+            lambda e: e.base ** sympy.nsimplify(e.exp, rational=True),
+        )
         unknown = sorted(map(str, parsed.free_symbols - set(inputs)))
         if unknown:
             raise AllmlpError(f"the formula has {', '.join(unknown)}, which symbols do not list")
