@@ -56,6 +56,9 @@ check: $(VENV)/stamp-dev  ## lint, types, import contracts, spelling
 	@# tests reach into sub-modules, which torch types as Tensor | Module
 	$(BIN)/mypy --explicit-package-bases --disable-error-code=union-attr --disable-error-code=arg-type \
 		--disable-error-code=attr-defined --disable-error-code=misc tests
+	$(BIN)/mypy --explicit-package-bases --disable-error-code=union-attr --disable-error-code=arg-type \
+		--disable-error-code=misc --disable-error-code=import-not-found \
+		--disable-error-code=import-untyped benchmarks
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/typos
 

@@ -129,7 +129,8 @@ def measure(name: str, seed: int, epochs: int, noise: float, parts: Any) -> dict
         "cpu_seconds": round(seconds, 1),
     }
     if isinstance(model, allmlp.BilinearMLP):
-        row |= look_inside(model, *parts["test"], seed)
+        x, labels = parts["test"]
+        row |= look_inside(model, x, labels, seed)
         row["_model"] = model
     return row
 

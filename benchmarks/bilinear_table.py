@@ -217,9 +217,9 @@ def main() -> None:
         settings["epochs"] = arguments.epochs or settings["epochs"]
     result: dict[str, Any] = {"settings": settings, "rows": []}
     if out.exists():
-        known = json.loads(out.read_text())
-        if known["settings"] == settings:
-            result = known
+        found = json.loads(out.read_text())
+        if found["settings"] == settings:
+            result = found
     rows = result["rows"]
 
     def keep(row: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import MaxNLocator
 
 import allmlp
 from allmlp.bench import Record
@@ -77,7 +78,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         epochs = range(1, len(curve) + 1)
         axes.plot(epochs, [100 * v for v in curve], color=color, label=label, marker=".", lw=1)
     axes.set(xlabel="epochs", ylabel="validation accuracy in %")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
     axes.grid(alpha=0.3)
     figure.savefig(path, metadata={"Date": None})

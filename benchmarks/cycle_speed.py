@@ -98,7 +98,7 @@ def stirred(block: nn.Module) -> None:
 
 
 def measure(stage: int, batch: int, device: str, turns: Turns) -> dict[str, Any]:
-    model = create_model(NAME)
+    model: Any = create_model(NAME)
     block: Any = model.stages[stage].blocks[0].eval().to(device)
     stirred(block)
     side, width = 56 >> stage, model.config.widths[stage]

@@ -13,7 +13,7 @@ import json
 import statistics
 import tempfile
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from torch.optim.lr_scheduler import LambdaLR
 import allmlp
 from allmlp.bench import describe_machine
 from allmlp.data import Preprocess, iterate_batches, load_source
-from allmlp.data.augment import Warp
+from allmlp.runs.augment import build_augment
 from allmlp.runs.config import AugmentConfig, DataConfig, TrainConfig
 from allmlp.runs.images import prepare_images, prepare_training
 from allmlp.training import Classification, Loop, decay_groups, evaluate, warmup_cosine
@@ -127,10 +127,10 @@ def train_mlp(
     )
     task = Classification(train.label_smoothing)
     loop = Loop(model, task, optimizer, scheduler, clip=train.clip)
-    warp = Warp(**asdict(AugmentConfig(**settings["augment"])))
+    augment = build_augment(AugmentConfig(**settings["augment"]))
     for epoch in range(train.epochs):
         batches = iterate_batches(
-            images.train, preprocess, train.batch_size, shuffle=(seed, epoch), warp=warp
+            images.train, preprocess, train.batch_size, shuffle=(seed, epoch), augment=augment
         )
         for _ in loop.train_epoch(batches):
             pass

@@ -19,10 +19,10 @@ import numpy as np
 
 from allmlp.bench import describe_machine
 from allmlp.files import write_text
+from allmlp.jsonl import read_lines
 from allmlp.runs.train import train
 from allmlp.scaling import Settings, Trial
 from allmlp.scaling.families import BASE_WIDTH, FAMILIES
-from allmlp.scaling.ledger import read_lines
 from allmlp.scaling.presets import PRESETS
 
 RESULT = Path(__file__).parent / "results" / "scaling_rates.json"

@@ -41,7 +41,8 @@ class Row:
     shuffled: bool = False
 
     def build(self) -> nn.Module:
-        return allmlp.create_model(self.name, **COMMON, **self.overrides)
+        sizes: dict[str, Any] = {**COMMON, **self.overrides}
+        return allmlp.create_model(self.name, **sizes)
 
 
 MIXER = {"patch_size": PATCH, "width": 64, "depth": 4, "token_hidden": 32, "channel_hidden": 256}

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.optim import AdamW
 
 from allmlp.bench import describe_machine, take_turns
+from allmlp.data import to_table
 from allmlp.estimators import TabularRegressor
 
 RESULT = Path(__file__).parent / "results" / "tabular_overhead.json"
@@ -31,7 +32,7 @@ def main() -> None:
         batch_size=BATCH,
         validation_fraction=0.0,
     ).fit(x, y)
-    rows = torch.from_numpy(model.encoder_.encode(model._table(x, reset=False)))
+    rows = torch.from_numpy(model.encoder_.encode(to_table(x)))
     targets = torch.from_numpy(((y - y.mean()) / y.std()).astype(np.float32))[:, None]
     module = model.module_
     decayed = [p for p in module.parameters() if p.ndim > 1]

@@ -45,7 +45,7 @@ def flops(model: nn.Module) -> int:
     if isinstance(model, KAN):
         edges = PIXELS * WIDTH + WIDTH * CLASSES
         return edges * (2 * (GRID + DEGREE) + 2) + (25 + 5) * (PIXELS + WIDTH)
-    hidden = model[0].out_features  # type: ignore[index, union-attr]
+    hidden = model[0].out_features  # type: ignore[index]
     return int(2 * hidden * (PIXELS + CLASSES) + 8 * hidden)
 
 
@@ -84,7 +84,7 @@ def ratio_of_epochs(data: dict[str, Part]) -> float:
         fit(model, x, y, epochs=1, batch_size=128)
 
     times = take_turns(
-        {name: lambda m=model: epoch(m) for name, model in models.items()},  # type: ignore[misc]
+        {name: lambda m=model: epoch(m) for name, model in models.items()},
         rounds=3,
         warmup=1,
         clock=time.process_time,

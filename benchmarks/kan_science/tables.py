@@ -71,7 +71,7 @@ def flops(model: nn.Module, inputs: int) -> int:
     if isinstance(model, KAN):
         edges = inputs * WIDTH + WIDTH
         return edges * (2 * (GRID + DEGREE) + 2) + (25 + 5) * (inputs + WIDTH)
-    hidden = model[0].out_features  # type: ignore[index, union-attr]
+    hidden = model[0].out_features  # type: ignore[index]
     return int(2 * hidden * (inputs + 1) + 8 * hidden)
 
 
