@@ -41,7 +41,7 @@ def settings(recipe: str, epochs: int, data: str, seed: int, folder: Path) -> Co
     set_path(tree, "data.source", data)
     set_path(tree, "run.seed", seed)
     set_path(tree, "train.epochs", epochs)
-    set_path(tree, "train.warmup", own.warmup * epochs / own.epochs)
+    set_path(tree, "train.warmup", own.warmup_epochs * epochs / own.epochs)
     return build_config(tree)
 
 

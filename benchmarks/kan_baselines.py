@@ -122,7 +122,7 @@ def train_mlp(
     scheduler = LambdaLR(
         optimizer,
         lambda step: warmup_cosine(
-            step, warmup_steps=round(train.warmup * steps), total_steps=steps * train.epochs
+            step, warmup_steps=round(train.warmup_epochs * steps), total_steps=steps * train.epochs
         ),
     )
     task = Classification(train.label_smoothing)
