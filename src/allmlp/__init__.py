@@ -10,6 +10,7 @@ from typing import Any
 # public name -> the module that defines it. __init__.pyi says the same to type checkers, and
 # tests/test_facade.py compares the two.
 _HOME: dict[str, str] = {
+    "AllmlpError": "allmlp.errors",
     "BilinearMLP": "allmlp.models",
     "KAN": "allmlp.models",
     "MLP": "allmlp.models",

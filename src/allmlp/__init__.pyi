@@ -12,6 +12,7 @@ from allmlp import scaling as scaling
 from allmlp import theory as theory
 from allmlp import training as training
 from allmlp import zoo as zoo
+from allmlp.errors import AllmlpError as AllmlpError
 from allmlp.models import KAN as KAN
 from allmlp.models import MLP as MLP
 from allmlp.models import BilinearMLP as BilinearMLP

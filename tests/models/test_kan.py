@@ -1,6 +1,7 @@
 import copy
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -357,3 +358,10 @@ def test_grids_of_chosen_layers_move() -> None:
 def test_an_unknown_base_is_named() -> None:
     with pytest.raises(AllmlpError, match="base"):
         KANConfig(widths=(2, 1), base="nope")
+
+
+def test_widths_are_whole_numbers() -> None:
+    assert KANConfig(widths=(np.int64(2), 1)).width(0) == 2
+    for wrong in (2.5, (1, 2, 3)):
+        with pytest.raises(AllmlpError, match="an entry of widths is a number or"):
+            KANConfig(widths=(2, wrong, 1))

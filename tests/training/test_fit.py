@@ -187,6 +187,7 @@ X, Y = classes()
         (Y, {"optimizer": SGD(mlp().parameters(), 0.1)}, "no parameter of the model"),
         (Y, {"loss": lambda out, _: out.mean(1)}, r"scalar tensor, got shape \(40,\)"),
         (Y, {"warmup": 3}, "must end before"),
+        (Y, {"seed": -1}, "an integer seed of at least 0, got -1"),
         (None, {}, "inputs need targets"),
     ],
 )

@@ -260,7 +260,7 @@ class NetworkEstimator(BaseEstimator, ABC):
             return int(np.random.default_rng().integers(2**31))
         if isinstance(self.random_state, np.random.RandomState):
             return int(self.random_state.randint(2**31 - 1))
-        check_integers(type(self).__name__, minimum=0, random_state=int(self.random_state))
+        check_integers(type(self).__name__, minimum=0, random_state=self.random_state)
         return int(self.random_state)
 
     def _counted(

@@ -3,7 +3,9 @@
 Axes: i columns of the input, s subnodes, n nodes, m functions per edge.
 """
 
+from collections.abc import Sized
 from dataclasses import dataclass, field, fields
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -85,9 +87,9 @@ class KANConfig:
     def sums_and_products(self, place: int) -> tuple[int, int]:
         """How many nodes of an entry of `widths` are sums, and how many products."""
         entry = self.widths[place]
-        if isinstance(entry, int):
-            return entry, 0
-        if len(entry) != 2:
+        if isinstance(entry, Integral):
+            return int(entry), 0
+        if not isinstance(entry, Sized) or len(entry) != 2:
             raise AllmlpError(f"an entry of widths is a number or (sums, products), got {entry}")
         return entry
 

@@ -141,7 +141,7 @@ def fit(
         True
     """
     check_integers("fit", minimum=1, accumulate=accumulate, log_every=log_every)
-    check_integers("fit", minimum=0, warmup=warmup)
+    check_integers("fit", minimum=0, warmup=warmup, seed=seed)
     for name, number in {"epochs": epochs, "steps": steps, "batch_size": batch_size}.items():
         if number is not None:
             check_integers("fit", minimum=1, **{name: number})
