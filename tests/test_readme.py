@@ -146,9 +146,9 @@ def test_what_was_measured_is_what_the_records_say() -> None:
         f"{100 * digits['mean_test_accuracy']:.1f} % on the test part, mean of five seeds, worst "
         f"{100 * digits['worst_test_accuracy']:.1f} %",
         f"{min(seconds):.0f} to {max(seconds):.0f} s on one thread",
-        f"{100 * mnist['test_accuracy']:.1f} % on the test part | "
+        f"{100 * mnist['test_accuracy']:.1f} % on the test part, one seed | "
         f"{round(mnist['training_images_per_second']['median'], -1):,} images/s",
-        f"{100 * cifar['test_accuracy']:.1f} % on the test part | "
+        f"{100 * cifar['test_accuracy']:.1f} % on the test part, one seed | "
         f"{cifar['training_images_per_second']['median']} images/s on one core",
         f"{largest['regions']:,} regions in {largest['seconds']:.0f} s and "
         f"{largest['peak_gib']:.1f} GiB",

@@ -154,6 +154,11 @@ def test_the_two_mistakes() -> None:
     assert wrong_bound[0] == pytest.approx(1 / 3, rel=0.02)
     # a third per layer: 3^-20 = 2.9e-10
     assert math.log10(wrong_bound[2]) == pytest.approx(-9.5, abs=0.8)
+    # (out, in) read as (in, out): the first layer of 784 inputs alone shows it
+    wrong_axis = stack(
+        lambda layer: nn.init.normal_(layer.weight, std=math.sqrt(2 / layer.weight.shape[0]))
+    )
+    assert wrong_axis[0] == pytest.approx(784 / 256, rel=0.05)
 
 
 def test_unknown_scheme() -> None:
