@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
+# of `make test`: kernels in Triton's interpreter beside lint and types, on two cores
+MAKEFLAGS += --jobs=2
 
 .PHONY: help train test test-slow test-gpu test-triton check docs format clean
 

@@ -246,6 +246,38 @@ def rows_of(page: str, cells: int) -> list[list[str]]:
     return [[cell.strip(" *") for cell in row] for row in rows if len(row) == cells]
 
 
+def test_tables_beside_each_other_are_those_of_the_record() -> None:
+    labels = {
+        "default": "default (TabM-mini, 8 members)",
+        "mlp-plain": '`model="mlp"`, plain numbers',
+        "mlp-ple": '`model="mlp"`, `ple`',
+        "mlp-plr-lite": '`model="mlp"`, `plr-lite`',
+        "resnet-ple": '`model="resnet"`, `ple`',
+        "tabm-mini-k32": '`model="tabm-mini"`, 32 members of width 256',
+        "tabm-ple": '`model="tabm"`, `ple`',
+        "realmlp": '`model="realmlp"`',
+        "lightgbm": "LightGBM",
+        "hist-gradient-boosting": "`HistGradientBoosting`",
+        "sklearn-mlp": "scikit-learn's MLP",
+        "pytabkit-realmlp": "RealMLP of pytabkit",
+    }
+    rows = json.loads((RECORDS / "tabular.json").read_text("utf-8"))["rows"]
+    shown = {row[0]: row[1:] for row in rows_of("tabular.md", 7)}
+    for name, label in labels.items():
+        cells = []
+        for data in ("california", "wine", "adult", "digits"):
+            own = [row for row in rows if (row["data"], row["model"]) == (data, name)]
+            mean = statistics.mean(row["test"] for row in own)
+            text = f"{mean:.3f}" if own[0]["metric"] == "rmse" else f"{100 * mean:.2f}"
+            cells.append(text if len(own) == 3 else f"{text} ({len(own)})")
+        for data in ("california", "adult"):
+            seconds = statistics.mean(
+                row["cpu_seconds"] for row in rows if (row["data"], row["model"]) == (data, name)
+            )
+            cells.append(f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.1f}")
+        assert shown[label] == cells, name
+
+
 def test_regularisers_of_an_mlp_are_those_of_the_record() -> None:
     found = {}
     for name, row in json.loads((RECORDS / "mlp_mnist.json").read_text("utf-8"))["rows"].items():

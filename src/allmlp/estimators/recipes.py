@@ -34,7 +34,7 @@ RECIPES = {
     "mlp": Recipe(embedding="ple"),
     "resnet": Recipe(embedding="ple", width=192, depth=2, dropout=0.25, weight_decay=1e-5),
     "tabm": Recipe(embedding="ple", depth=2, one_hot=64, lr=(2e-3, 2e-3)),
-    # small enough for a CPU: California in 74 s of one core's time (docs/tabular.md)
+    # small enough for a CPU: California in two minutes of one core's time (docs/tabular.md)
     "tabm-mini": Recipe(
         embedding="ple", width=128, depth=2, members=8, one_hot=64, lr=(2e-3, 2e-3)
     ),
