@@ -27,11 +27,17 @@ SHORT = {
 }
 # each takes longer than all of a room's tests
 LONG = {
+    "11_regions_of_digits.py",
+    "20_kan_staircase.py",
     "22_kan_law.py",
     "23_kan_noisy_law.py",
+    "24_kan_features.py",
+    "25_kan_poisson.py",
     "31_width_transfer.py",
     "32_gradient_flow_picture.py",
     "41_bilinear_mixer.py",
+    "42_adversarial_masks.py",
+    "43_explain.py",
     "60_scaling_law.py",
 }
 

@@ -246,8 +246,8 @@ def test_same_seed_same_predictions_and_nobody_notices() -> None:
     again = TabularClassifier(**TINY, dropout=0.3).fit(x, y).predict_proba(x)
     other = TabularClassifier(**{**TINY, "random_state": 1}).fit(x, y).predict_proba(x)
     TabularClassifier(**{**TINY, "random_state": None, "max_epochs": 1}).fit(x, y)
-    with pytest.raises(AllmlpError, match="an integer random_state of at least 0, got 2.5"):
-        TabularClassifier(**{**TINY, "random_state": 2.5}).fit(x, y)
+    with pytest.raises(AllmlpError, match="an integer random_state of at least 0, got -1"):
+        TabularClassifier(**{**TINY, "random_state": -1}).fit(x, y)
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     assert torch.equal(states[0], torch.get_rng_state())

@@ -360,6 +360,7 @@ def test_an_unknown_base_is_named() -> None:
         KANConfig(widths=(2, 1), base="nope")
 
 
+@pytest.mark.unhooked
 def test_widths_are_whole_numbers() -> None:
     assert KANConfig(widths=(np.int64(2), 1)).width(0) == 2
     for wrong in (2.5, (1, 2, 3)):

@@ -37,12 +37,6 @@ FAULTS = (
     + [("metrics.jsonl", "fsync", moment, 2) for moment in ("before", "after")]
     + [(file, *stage, 1) for file, stage in zip(REPLACED, itertools.cycle(STAGES), strict=False)]
 )
-ALL_FAULTS = [
-    (file, *stage, n)
-    for file in (*REPLACED, "last.ckpt", "epoch-2.ckpt", "predictions.npz")
-    for stage in STAGES
-    for n in (1, 2)
-]
 
 
 def resume(zygote: Any, run: Path, config: Config) -> None:
@@ -160,7 +154,7 @@ AUGMENT: Config = {
 }
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_killed_under_augmentation_and_a_teacher(
     noisy: Config, assert_same_when_killed: Callable[[Config], None], finished: Run, workers: int
 ) -> None:
