@@ -117,8 +117,8 @@ def tables() -> Figure:
     """Test scores on raw tables, as far as they are measured."""
     rows = read("tabular")["rows"]
     sets = list(dict.fromkeys(row["data"] for row in rows))
-    figure = Figure(figsize=(8, 2.6), layout="constrained")
-    for axes, data in zip(figure.subplots(1, len(sets)), sets, strict=True):
+    figure = Figure(figsize=(7.5, 5.2), layout="constrained")
+    for axes, data in zip(figure.subplots(2, 2).flat, sets, strict=True):
         scores: dict[str, list[float]] = {}
         for row in rows:
             if row["data"] == data:
@@ -130,7 +130,8 @@ def tables() -> Figure:
             tree = "boosting" in name or "gbm" in name
             axes.plot(means[name], place, "s" if tree else "o", color=SERIES[2 if tree else 0])
         axes.set_yticks(range(len(order)), order)
-        axes.margins(0.2)
+        axes.margins(x=0.2, y=0.05)
+        axes.locator_params(axis="x", nbins=4)
         axes.grid(axis="x", alpha=0.3)
         axes.tick_params(labelsize=7)
         better = "lower" if metric == "rmse" else "higher"
