@@ -57,9 +57,19 @@ SHORT = [("mlp", "ple")]
 LONG = [pair for pair in product(RECIPES, EMBEDDINGS) if pair not in SHORT]
 
 
+# some checks ask for a score, which RealMLP does not reach as small as the others
+LARGER: dict[str, dict[str, Any]] = {
+    "realmlp": {"max_epochs": 100, "width": 64, "dropout": 0.0},
+}
+
+
 def checked(pairs: list[tuple[str, str]], **options: Any) -> Callable[..., Any]:
     return parametrize_with_checks(
-        [kind(**{**TINY, "model": m, "num_embedding": e}) for m, e in pairs for kind in KINDS],
+        [
+            kind(**{**TINY, **LARGER.get(m, {}), "model": m, "num_embedding": e})
+            for m, e in pairs
+            for kind in KINDS
+        ],
         expected_failed_checks=lambda _: EXPECTED,
         **options,
     )
