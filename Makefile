@@ -3,8 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-# of `make test`: kernels in Triton's interpreter beside lint and types, on two cores
-MAKEFLAGS += --jobs=2
 
 .PHONY: help train test test-slow test-gpu test-triton check docs format clean
 
@@ -33,7 +31,9 @@ $(VENV)/stamp-dev: $(VENV)/stamp-run
 train: $(VENV)/stamp-run  ## train a Mixer on handwritten digits (one to two minutes)
 	$(BIN)/allmlp train
 
-test: check test-triton  ## everything that .ci/run runs: lint, types, imports, tests, doctests, README
+test: $(VENV)/stamp-dev  ## everything that .ci/run runs: lint, types, imports, tests, doctests, README
+	@# kernels in Triton's interpreter beside lint and types
+	@$(MAKE) --no-print-directory --jobs=2 check test-triton
 	@# one thread each: two workers of two threads on two cores wait for each other
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal \
 		--jaxtyping-packages=allmlp,beartype.beartype

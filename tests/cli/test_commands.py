@@ -139,8 +139,11 @@ def test_data_shard_then_check_eval_and_predict(
     assert "exists already; remove it, or choose another folder" in capsys.readouterr().err
     main(["eval", str(run), str(out)])
     ours = capsys.readouterr().out.removeprefix(f"{out} ")
+    advice = "  one part of 1797 images; --part all scores every one of them\n"
     main(["eval", str(run), "digits"])
-    assert ours == capsys.readouterr().out.removeprefix("digits ")
+    own = capsys.readouterr().out.removeprefix("digits ")
+    assert "one part" not in own  # the run has learned from the others
+    assert ours == own + advice
     main(["predict", str(run), str(out / "val-000000.tar"), "--json"])
     rows = json.loads(capsys.readouterr().out)
     assert len(rows) == 180

@@ -227,6 +227,18 @@ def test_what_is_odd_about_a_table_is_said(
     assert "6 without a target left out" in out
 
 
+def test_the_times_that_are_tested_are_those_of_the_clock(tmp_path: Path) -> None:
+    """23:00+05:00 is earlier than 20:00Z, though not as a text."""
+    stamps = [f"2024-05-{day:02}T{h}" for day in range(1, 11) for h in ("23:00+05:00", "20:00Z")]
+    path = write(tmp_path / "t.csv", "when,x,y", *(f"{t},{i},{i}" for i, t in enumerate(stamps)))
+    fast = {"width": 8, "depth": 1, "max_epochs": 1, "random_state": 0}
+    asked = {"source": str(path), "target": "y", "time": "when", "parameters": fast}
+    run = train_table(TableConfig(**asked, run=str(tmp_path / "run")))
+    times = run.directory.read_json(run.directory.eval / "summary.json")["times"]
+    assert times["train"] == [stamps[0], stamps[13]]
+    assert times["test"] == [stamps[16], stamps[19]]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -439,7 +439,8 @@ def test_slices_through_points() -> None:
 def test_points_of_another_size_than_the_slice() -> None:
     line = Slice.through([0.0, 0, 0], [1.0, 0, 0])
     assert line.coordinates(np.ones((5, 1, 3))).shape == (5, 1)
-    with pytest.raises(AllmlpError, match="rows of 3 numbers, got an array of shape"):
+    assert line.coordinates(np.ones((0, 3))).shape == (0, 1)
+    with pytest.raises(AllmlpError, match="points of 3 inputs are rows of as many numbers"):
         line.coordinates(np.zeros((3, 2)))  # six numbers: two points, if only they are counted
     regions = count_regions(random_relu_net([2, 4, 1], seed=0), box=(-1, 1))
     with pytest.raises(AllmlpError, match=r"rows of two numbers, got shape \(2, 3\)"):

@@ -88,12 +88,15 @@ def evaluate(
         if to is not None:
             to.mkdir(parents=True, exist_ok=True)
             result.save(to)
-        scores = result.scores
+        scores, foreign = result.scores, True
     else:
         refuse(f"a run, whose results go into {model}/eval", named)
         run = load_run(model, device=device)
         scores = evaluate_run(run, data, part, target, only=chosen, label_sets=label_sets)
-    _print(scores, whole=data is not None)
+        foreign = scores["source"] != run.config.data.source
+    _print(scores)
+    if foreign and part != "all":  # the run has not learned from the rest
+        print(f"  one part of {scores['images']} images; --part all scores every one of them")
 
 
 def _names(only: str) -> list[str]:
@@ -103,14 +106,12 @@ def _names(only: str) -> list[str]:
     return [name.strip() for name in only.split(",")]
 
 
-def _print(scores: dict[str, Any], *, whole: bool) -> None:
+def _print(scores: dict[str, Any]) -> None:
     skipped = f", {scores['skipped']} unreadable left out" if scores["skipped"] else ""
     print(
         f"{scores['source']} {scores['part']}: accuracy {scores['accuracy']:.2%} of "
         f"{scores['count']} images, loss {scores['loss']:.4f}{skipped}"
     )
-    if whole and scores["part"] != "all":  # data that no part of the training came from, perhaps
-        print(f"  one part of {scores['images']} images; --part all scores every one of them")
     shares = {
         "top-5": scores["top5"],
         "precision": scores["precision"],

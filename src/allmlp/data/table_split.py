@@ -44,7 +44,7 @@ def time_parts(times: np.ndarray) -> Parts:
     """The oldest 70 % train, the next 10 % validate, the newest 20 % test.
 
     Rows of one time stay together, in the earlier part: what is tested is always newer than what
-    was learned.
+    was learned. Each part is in the order of time.
 
     Args:
         times: (n,) numbers, or texts as ISO 8601 has them: 2024-05, 2024-05-01, 2024-05-01 13:45,

@@ -315,13 +315,13 @@ class NetworkEstimator(BaseEstimator, ABC):
         self._renew_optimizer()
 
     @property
-    def _steps(self) -> tuple[Any, ...]:
-        """The parameters that an optimizer is made with."""
+    def _optimizer_parameters(self) -> tuple[Any, ...]:
+        """What `_optimizer` reads of the parameters."""
         return tuple(getattr(self, name, None) for name in ("optimizer", "lr", "weight_decay"))
 
     def _renew_optimizer(self) -> None:
         self._optimizer_ = self._optimizer(self.module_)
-        self._steps_asked = self._steps
+        self._asked_of_optimizer = self._optimizer_parameters
 
     def _train(
         self,
@@ -334,7 +334,10 @@ class NetworkEstimator(BaseEstimator, ABC):
         penalty: Penalty | None = None,
     ) -> None:
         # unpickled, fitted without warm_start, or asked for other steps since
-        if not hasattr(self, "_optimizer_") or self._steps_asked != self._steps:
+        if (
+            not hasattr(self, "_optimizer_")
+            or self._asked_of_optimizer != self._optimizer_parameters
+        ):
             self._renew_optimizer()
         validation = None
         if held is not None:

@@ -15,7 +15,6 @@ import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
@@ -86,8 +85,9 @@ def _evaluate(
         "stopped": history.stopped,
     }
     if examples.config.time is not None:
-        times = examples.table[examples.config.time]
-        summary["times"] = {name: _ends(times[some]) for name, some in parts.items()}
+        times = examples.table[examples.config.time].tolist()
+        # parts are in the order of time
+        summary["times"] = {name: [times[some[0]], times[some[-1]]] for name, some in parts.items()}
     directory.write_json(folder / "summary.json", summary)
     found = {"source": examples.config.source, "count": len(y), **scores(model, test, y)}
     predicted = {"row": rows, "true": y, "predicted": model.predict(test)}
@@ -109,8 +109,3 @@ def _evaluate(
     directory.write_json(folder / "dependence.json", {"columns": curves})
     write_columns(folder / "predictions.csv", predicted)
     directory.write_json(folder / "scores.json", found)  # last: the mark of completeness
-
-
-def _ends(times: np.ndarray) -> list[Any]:
-    """The first and the last; dates in ISO 8601 sort as texts do."""
-    return [min(times.tolist()), max(times.tolist())]

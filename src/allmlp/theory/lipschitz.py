@@ -16,6 +16,7 @@ from allmlp.theory.certificate import Certificate, Claim, Theorem
 from allmlp.theory.exact_net import ExactNet
 from allmlp.theory.plane_regions import PlaneRegions
 from allmlp.theory.relu_net import Array, Integers, ReluNet, integer_array, read_relu_net
+from allmlp.theory.slices import read_points
 
 __all__ = [
     "NormBracket",
@@ -144,13 +145,7 @@ def boundary_distance(model: Model, X: ArrayLike) -> Array:
         AllmlpError: no such network, or points of another width.
     """
     net = read_relu_net(model)
-    points = np.asarray(X, dtype=np.float64)
-    if points.ndim < 2 or points[0].size != net.in_features:
-        raise AllmlpError(
-            f"points of a network of {net.in_features} inputs are rows of as many numbers, got an "
-            f"array of shape {points.shape}"
-        )
-    points = points.reshape(len(points), -1)
+    points = read_points(X, net.in_features)
     distances = np.full(len(points), np.inf)
     for i, point in enumerate(points):
         features, jacobian = point, np.eye(net.in_features)

@@ -5,6 +5,7 @@ Axes: d inputs, m directions (1 or 2), n points.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike
 from allmlp.errors import AllmlpError
 from allmlp.theory.relu_net import Array
 
-__all__ = ["Box", "Slice", "read_box"]
+__all__ = ["Box", "Slice", "read_box", "read_points"]
 
 # (low, high) of every coordinate
 Box = tuple[tuple[float, float], ...]
@@ -110,15 +111,24 @@ class Slice:
         Raises:
             AllmlpError: points of another size.
         """
-        points = np.asarray(X, dtype=np.float64)
-        if points.ndim < 2 or points[0].size != len(self.origin):
-            raise AllmlpError(
-                f"points beside this slice are rows of {len(self.origin)} numbers, got an array of "
-                f"shape {points.shape}"
-            )
-        flat = points.reshape(len(points), -1)
-        found: Array = np.linalg.lstsq(self.directions.T, (flat - self.origin).T, rcond=None)[0].T
+        across = (read_points(X, len(self.origin)) - self.origin).T
+        found: Array = np.linalg.lstsq(self.directions.T, across, rcond=None)[0].T
         return found
+
+
+def read_points(X: ArrayLike, size: int) -> Array:
+    """Points (n, size) of an input space, from as many rows or images.
+
+    Raises:
+        AllmlpError: rows of another size.
+    """
+    points = np.asarray(X, dtype=np.float64)
+    if points.ndim < 2 or prod(points.shape[1:]) != size:
+        raise AllmlpError(
+            f"points of {size} inputs are rows of as many numbers, got an array of shape "
+            f"{points.shape}"
+        )
+    return points.reshape(len(points), size)
 
 
 def read_box(box: Sequence[Any], dim: int) -> Box:
