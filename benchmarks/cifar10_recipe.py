@@ -108,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data")
     parser.add_argument("--recipes", nargs="+", default=["cifar10_cpu", "cifar10_mixer_nano"])
-    parser.add_argument("--epochs", type=int, default=12, help="of every recipe")
+    parser.add_argument("--epochs", type=int, default=6, help="of every recipe")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--runs", type=Path, default=Path("runs/cifar10_recipe"))
     parser.add_argument("--out", type=Path, default=RESULT)
