@@ -1,13 +1,15 @@
 """Our CIFAR-10 recipe and the public one of the same network, for equally many epochs.
 
     python benchmarks/cifar10_recipe.py ../shared/data/cifar10-jpg/cifar10_jpg.zip
+    python benchmarks/cifar10_recipe.py CIFAR10 --recipes cifar10_convmixer --epochs 26 \
+        --out benchmarks/results/cifar10_convmixer.json
     python benchmarks/cifar10_recipe.py CIFAR10 --recipes cifar10_gpu cifar10_mixer_nano \
         --epochs 300 --out benchmarks/results/cifar10_recipe_gpu.json
 
 Recipes are files of `recipes/`, three seeds each, by turns. With `--epochs` other than a recipe's
 own its warm-up is scaled with them. Rows (recipe, seed) are written as they come, and a run that
 was interrupted goes on (`--runs`); a second call measures what is missing. `seconds` are those of
-training steps alone, with as many threads as the record's machine says.
+training steps alone at their median speed, with as many threads as the record's machine says.
 """
 
 import argparse
@@ -51,18 +53,15 @@ def train_row(config: Config) -> dict[str, Any]:
     lines = [json.loads(line) for line in (run.path / "metrics.jsonl").open(encoding="utf-8")]
     reports = [line for line in lines if "images_per_second" in line]
     evaluations = [line for line in lines if "val/accuracy" in line]
-    seconds, before = 0.0, 0
-    for report in reports:
-        images = (report["step"] - before) * config.train.batch_size
-        seconds, before = seconds + images / report["images_per_second"], report["step"]
+    steps, speed = reports[-1]["step"], statistics.median(r["images_per_second"] for r in reports)
     scores = run.scores()
     return {
         "parameters": sum(p.numel() for p in run.model.parameters()),
-        "steps": before,
+        "steps": steps,
         "test_accuracy": scores["accuracy"],
         "test_images": scores["count"],
-        "seconds": round(seconds, 1),
-        "images_per_second": round(statistics.median(r["images_per_second"] for r in reports)),
+        "seconds": round(steps * config.train.batch_size / speed),
+        "images_per_second": round(speed),
         "val_accuracy_by_epoch": [round(line["val/accuracy"], 4) for line in evaluations],
     }
 

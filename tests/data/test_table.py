@@ -328,3 +328,60 @@ def test_decimals_are_numbers() -> None:
     table = to_table(rows)
     np.testing.assert_array_equal(table.columns[0], [1.5, np.nan])
     assert table.columns[1].tolist() == ["a", "2"]
+
+
+def test_columns_of_numbers_stay_arrays() -> None:
+    """Through Python's numbers a million of them takes a second."""
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    pyarrow = pytest.importorskip("pyarrow")
+    values = np.array([[1.0, 2.0], [np.nan, 4.0]])
+    frames = [
+        pandas.DataFrame(values),
+        pandas.DataFrame(values).astype("Float64"),
+        polars.DataFrame({"a": [1.0, None], "b": [2, 4]}),
+        pyarrow.table({"a": [1.0, None], "b": [2, 4]}),
+        pyarrow.record_batch({"a": pyarrow.array([1.0, None]), "b": pyarrow.array([2, 4])}),
+    ]
+    for frame in frames:
+        np.testing.assert_array_equal(np.stack(to_table(frame).columns, axis=1), values)
+    with pytest.raises(AllmlpError, match=r"give what its \.collect\(\) returns"):
+        to_table(frames[2].lazy())
+    with pytest.raises(AllmlpError, match="'a' is there twice"):
+        to_table(pyarrow.table([[1], [2]], names=["a", "a"]))
+
+
+def test_dates_where_they_are_asked_for() -> None:
+    pandas = pytest.importorskip("pandas")
+    days = pandas.to_datetime(["2024-05-02", None, "2024-05-01T12:30"], format="ISO8601")
+    frame = pandas.DataFrame({"when": days, "n": [1, 2, 3]})
+    with pytest.raises(AllmlpError, match="'when' holds dates or times"):
+        to_table(frame)
+    found = to_table(frame, dates=["when", "n"])["when"].tolist()
+    assert found == ["2024-05-02T00:00:00", None, "2024-05-01T12:30:00"]
+    spans = pandas.DataFrame({"when": days - days[0]})
+    with pytest.raises(AllmlpError, match="'when' holds dates or times"):
+        to_table(spans, dates=["when"])
+
+
+def test_numbers_that_are_names() -> None:
+    table = to_table([[7, 1.0], [8, 2.0], [7, 3.0], [9, 4.0], [9, 5.0]])
+    encoder = fit_encoder(table, categories=["x0"])
+    assert encoder.categories[0].levels == ("7", "9")
+    assert encoder.encode(table)[:, -1].tolist() == [1, 0, 1, 2, 2]
+    with pytest.raises(AllmlpError, match="no column 'zip'; it has x0, x1"):
+        fit_encoder(table, categories=["zip"])
+
+
+def test_levels_in_other_types() -> None:
+    halves = fit_encoder(to_table([["0.1"], ["0.2"], ["0.1"], ["0.2"]]))
+    kept_in_less = np.array([[0.2], [0.1]], dtype=np.float32)
+    assert halves.encode(to_table(kept_in_less)).tolist() == [[2], [1]]
+    flags = fit_encoder(to_table([[0], [1], [1]]), scaling="standard")
+    truths = to_table([[False], [True], [True]])
+    np.testing.assert_array_equal(flags.encode(truths), flags.encode(to_table([[0], [1], [1]])))
+
+
+def test_nothing_at_all_is_no_surprise(recwarn: pytest.WarningsRecorder) -> None:
+    encoder = fit_encoder(to_table([["red", 1], [None, 2], ["red", 3], [None, 4]]))
+    assert encoder.encode(to_table([[None, 2.0]]))[0, -1] == 2
+    assert not recwarn

@@ -407,3 +407,33 @@ def test_booleans_are_known_by_their_numbers() -> None:
     model = TabularRegressor(max_epochs=3, random_state=0).fit(rows, [i % 2 for i in range(40)])
     as_numbers = [[float(b), x] for b, x in rows]
     np.testing.assert_array_equal(model.predict(as_numbers), model.predict(rows))
+
+
+def test_numbers_as_yaml_does_not_read_them(table: Path, tmp_path: Path) -> None:
+    asked = ["train", str(table), "--target", "sold", *TINY, "--run", str(tmp_path / "run")]
+    rates = ["--table.weight_decay", "1e-3", "--table.max_time", "1e1"]
+    main([*asked, *rates, "--table.categorical_features", "shop, price"])
+    model = TableRun(tmp_path / "run").model
+    assert (model.weight_decay, model.max_time) == (0.001, 10.0)
+    levels = {c.name: c.levels for c in model.encoder_.categories}
+    assert set(levels) == {"colour", "month", "shop", "price"}
+    with pytest.raises(AllmlpError, match="ema must be a number, got 'high'"):
+        train_table(TableConfig(source=str(table), target="sold", parameters={"ema": "high"}))
+
+
+def test_timestamps_order_rows_and_truths_are_classes(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    when = pandas.date_range("2024-05-01", periods=40, freq="D")
+    frame = pandas.DataFrame({"when": when, "x": range(40), "y": [0, 1] * 20})
+    frame.to_parquet(path := tmp_path / "t.parquet")
+    fast = {"width": 8, "depth": 1, "max_epochs": 1, "random_state": 0}
+    asked = {"source": str(path), "target": "y", "time": "when", "parameters": fast}
+    run = train_table(TableConfig(**asked, run=str(tmp_path / "run")))
+    times = run.directory.read_json(run.directory.eval / "summary.json")["times"]
+    assert times["test"] == ["2024-06-02T00:00:00", "2024-06-09T00:00:00"]
+    assert len(run.predict(run.read(path))["y"]) == 40
+    frame.assign(y=frame.y.astype(bool)).to_csv(truths := tmp_path / "t.csv", index=False)
+    same = ("accuracy", "log_loss", "count")
+    ours, theirs = run.evaluate(str(path)), run.evaluate(str(truths))
+    assert {name: ours[name] for name in same} == {name: theirs[name] for name in same}

@@ -479,3 +479,50 @@ def test_class_weights_come_back_from_a_file(tmp_path: Path) -> None:
     again = TabularClassifier.load(tmp_path / "a.safetensors")
     assert again.class_weight == {0: 1.0, 1: 3.0}
     again.fit(X, y)
+
+
+def test_codes_are_names_if_told_so() -> None:
+    generator = np.random.default_rng(0)
+    codes = generator.integers(0, 20, 400)
+    y = generator.normal(size=20)[codes]
+    x = np.stack([10_000 + 37 * codes, generator.normal(size=400)], axis=1)
+    settings = {**TINY, "num_embedding": "none", "width": 32}
+    asked = [TabularRegressor(**settings, categorical_features=c) for c in (None, [0], ["x0"])]
+    scores = [model.fit(x[:300], y[:300]).score(x[300:], y[300:]) for model in asked]
+    assert scores[1] == scores[2] > 0.9 > scores[0]
+    for wrong, says in (
+        ("x0", r"a list: \['x0'\]"),
+        (["x2"], "no column 'x2'"),
+        ([2], "none at 2"),
+    ):
+        with pytest.raises(AllmlpError, match=says):
+            asked[0].set_params(categorical_features=wrong).fit(x, y)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "schedule_free"])
+def test_optimizers_that_want_no_average_beside_them(optimizer: str) -> None:
+    x, y = load_iris(return_X_y=True)
+    settings = {**TINY, "optimizer": optimizer, "max_epochs": 2}
+    assert TabularClassifier(**settings).fit(x, y).n_iter_ == 2
+    with pytest.raises(AllmlpError, match="ema"):
+        TabularClassifier(**{**settings, "optimizer": "schedule_free", "ema": 0.9}).fit(x, y)
+
+
+def test_patience_is_anybodys() -> None:
+    x, y = np.random.default_rng(0).normal(size=(2, 60, 1))
+    settings = {**TINY, "model": "realmlp", "max_epochs": 30}
+    assert TabularRegressor(**settings).fit(x, y[:, 0]).n_iter_ == 30
+    assert TabularRegressor(**settings, patience=1).fit(x, y[:, 0]).n_iter_ < 30
+    with pytest.raises(AllmlpError, match="patience"):
+        TabularRegressor(**settings, patience="never").fit(x, y[:, 0])
+
+
+def test_a_stream_may_lack_a_class_for_a_while() -> None:
+    x, y = load_iris(return_X_y=True)
+    model = TabularClassifier(**TINY, class_weight={2: 10.0})
+    model.partial_fit(x[:50], y[:50], classes=[0, 1, 2]).partial_fit(x[50:51], y[50:51])
+    with pytest.raises(AllmlpError, match="class_weight names 7, the classes are 0, 1, 2"):
+        TabularClassifier(**TINY, class_weight={7: 1.0}).fit(x, y)
+    batch_norms = TabularClassifier(**{**TINY, "model": "resnet"}).partial_fit(x, y, [0, 1, 2])
+    with pytest.raises(AllmlpError, match="at least 2 rows"):
+        batch_norms.partial_fit(x[:1], y[:1])

@@ -90,6 +90,9 @@ def train_table_from(
     known = {name: settings.pop(name) for name in fields & settings.keys()}
     parameters = dict(known.pop("parameters", {})) | settings
     parameters |= {name: value for name, value in given.items() if value is not None}
+    columns = parameters.get("categorical_features")
+    if isinstance(columns, str):  # a,b on the command line
+        parameters["categorical_features"] = [name.strip() for name in columns.split(",")]
     parameters.setdefault("random_state", 0)
     parameters.setdefault("verbose", 1)
     if data is not None:
@@ -115,11 +118,11 @@ def train_table_from(
 
 def train_aloud(config: "TableConfig") -> "TableRun":
     """Train, and print the columns before, and what the test part says after it."""
-    from allmlp.data import read_table
     from allmlp.estimators.table_columns import describe_columns
+    from allmlp.estimators.table_source import read_source
     from allmlp.estimators.table_train import train_table
 
-    for row in describe_columns(read_table(config.source)):
+    for row in describe_columns(read_source(config)):
         print(_column_line(row))
     trained = train_table(config)
     summary = trained.directory.read_json(trained.directory.eval / "summary.json")

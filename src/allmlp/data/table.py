@@ -22,6 +22,10 @@ __all__ = ["Table", "read_table", "to_table"]
 
 # those of databases and of parquet's decimal columns are no `Real` to Python
 _NUMBERS = (numbers.Real, Decimal)
+# types of columns, as pandas, polars and pyarrow spell them, in lower case
+_NUMERIC = ("int", "uint", "float", "double", "halffloat")
+_SPANS = ("duration", "timedelta")
+_DATED = ("date", "time", *_SPANS)
 # what a csv file may say for "nothing is known"
 MISSING = frozenset({"", "?", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "none"})
 
@@ -68,7 +72,7 @@ class Table:
         return Table(self.names, tuple(column[rows] for column in self.columns))
 
 
-def to_table(values: Any) -> Table:
+def to_table(values: Any, dates: Collection[str] = ()) -> Table:
     """Columns of a data frame, an array or nested lists.
 
     Numbers and their missing values (None, NaN, pandas' NA) make a column of numbers. Texts,
@@ -78,10 +82,11 @@ def to_table(values: Any) -> Table:
     Args:
         values: a `Table`, a frame of pandas or polars, a table of pyarrow, a 2-D numpy array, or
             rows as a list of lists. Nothing is changed in it.
+        dates: columns that may hold dates or times of days; they become texts in ISO 8601.
 
     Raises:
-        AllmlpError: it is none of those, a name is there twice, or a column holds dates, complex
-            numbers, or things.
+        AllmlpError: it is none of those, a name is there twice, or another column holds dates,
+            complex numbers, or things.
 
     Example:
         >>> table = to_table([[1, "a"], [None, "b"]])
@@ -94,10 +99,16 @@ def to_table(values: Any) -> Table:
     twice = {name for name in names if names.count(name) > 1} if len({*names}) < len(names) else {}
     if twice:
         raise AllmlpError(f"columns need names of their own, {min(twice)!r} is there twice")
-    return Table(tuple(names), tuple(_column(c, n) for c, n in zip(columns, names, strict=True)))
+    return Table(
+        tuple(names),
+        tuple(
+            _dates(column, name) if name in dates else _column(column, name)
+            for column, name in zip(columns, names, strict=True)
+        ),
+    )
 
 
-def read_table(path: str | Path, texts: Collection[str] = ()) -> Table:
+def read_table(path: str | Path, texts: Collection[str] = (), dates: Collection[str] = ()) -> Table:
     """A table from a csv or parquet file.
 
     Of a csv file the first line names the columns; the separator is whichever of comma, semicolon
@@ -108,6 +119,7 @@ def read_table(path: str | Path, texts: Collection[str] = ()) -> Table:
         path: of the file; parquet needs pyarrow.
         texts: columns of a csv file that hold texts even if every value is a number, for example
             those that did in training. Names that are not there do not matter.
+        dates: columns of a parquet file that may hold dates, as in `to_table`.
 
     Raises:
         AllmlpError: the file is missing, of another kind, has no rows, a column has no name or that
@@ -118,7 +130,7 @@ def read_table(path: str | Path, texts: Collection[str] = ()) -> Table:
         raise AllmlpError(f"no table at {path}; give the path of a csv or parquet file")
     kind = path.suffix.lower()
     if kind in (".parquet", ".pq"):
-        return to_table(_parquet(path))
+        return to_table(_parquet(path), dates)
     if kind not in (".csv", ".tsv", ".txt"):
         raise AllmlpError(f"a table is a .csv, .tsv or .parquet file, got {path.name}")
     try:
@@ -190,10 +202,12 @@ def _parts(values: Any) -> tuple[list[str], list[Any]]:
     """Names and columns, whatever the type."""
     if hasattr(values, "iloc") and hasattr(values, "columns"):  # pandas
         return [str(n) for n in values.columns], [values.iloc[:, i] for i in range(values.shape[1])]
-    if hasattr(values, "get_columns") or hasattr(values, "column_names"):  # polars, pyarrow
-        arrow = hasattr(values, "column_names")
-        names = values.column_names if arrow else values.columns
-        return [str(n) for n in names], [values[name] for name in names]
+    if hasattr(values, "collect"):
+        raise AllmlpError("a lazy frame has no rows yet; give what its .collect() returns")
+    if hasattr(values, "get_columns"):  # polars
+        return list(values.columns), values.get_columns()
+    if hasattr(values, "column_names"):  # pyarrow
+        return values.column_names, [values.column(i) for i in range(values.num_columns)]
     if hasattr(values, "toarray") or hasattr(values, "tocsr"):
         raise AllmlpError("a table must be dense, got a sparse matrix; convert it with .toarray()")
     array = values if isinstance(values, np.ndarray) else _array(values)
@@ -232,26 +246,56 @@ def _listed(row: Any) -> bool:
 
 
 def _column(values: Any, name: str) -> np.ndarray:
-    kind = str(getattr(values, "dtype", getattr(values, "type", "")))
-    if kind.lower().startswith(("datetime", "date", "time", "duration", "timedelta")):
+    kind = _kind(values)
+    if kind.lower().startswith(_DATED):
         raise AllmlpError(
             f"column {name!r} holds dates or times ({kind}), which are not read as they are; give "
             "what matters of them as numbers, for example the year, the weekday or the seconds"
         )
-    if isinstance(values, np.ndarray) and values.dtype.kind in "fiu":
-        return values.astype(np.float64)
-    if isinstance(values, np.ndarray) and values.dtype.kind == "c":
-        raise AllmlpError(f"Complex data not supported: column {name!r} has type {values.dtype}")
-    if hasattr(values, "to_pylist"):  # pyarrow
-        found = values.to_pylist()
-    else:
-        found = values.to_list() if hasattr(values, "to_list") else list(values)
+    if kind.startswith("complex"):
+        raise AllmlpError(f"Complex data not supported: column {name!r} has type {kind}")
+    if kind.lower().startswith(_NUMERIC):
+        # at once: through Python's numbers it takes a thousand times as long
+        array = values if isinstance(values, np.ndarray) else _to_numpy(values)
+        if array.dtype.kind in "fiu":
+            return array.astype(np.float64)
+    found = _listed_values(values)
     # categories may be numbers, and are no quantities then
     if kind.startswith(("category", "Categorical", "Enum", "dictionary")):
         return _texts(found, name)
     if all(_missing(v) or (isinstance(v, _NUMBERS) and not _boolean(v)) for v in found):
         return np.array([math.nan if _missing(v) else float(v) for v in found], dtype=np.float64)
     return _texts(found, name)
+
+
+def _kind(values: Any) -> str:
+    return str(getattr(values, "dtype", getattr(values, "type", "")))
+
+
+def _to_numpy(values: Any) -> np.ndarray:
+    """A column; of what is missing NaN, or an array of objects."""
+    if hasattr(values, "to_pylist"):  # pyarrow
+        found: np.ndarray = values.to_numpy(zero_copy_only=False)
+        return found
+    return np.asarray(values.to_numpy())
+
+
+def _listed_values(values: Any) -> list[Any]:
+    if hasattr(values, "to_pylist"):  # pyarrow
+        return list(values.to_pylist())
+    return list(values.to_list() if hasattr(values, "to_list") else values)
+
+
+def _dates(values: Any, name: str) -> np.ndarray:
+    """A column that may hold dates, which become texts in ISO 8601."""
+    kind = _kind(values).lower()
+    if not kind.startswith(_DATED) or kind.startswith(_SPANS):
+        return _column(values, name)
+    written = [
+        v.isoformat() if hasattr(v, "isoformat") and not _missing(v) else v
+        for v in _listed_values(values)
+    ]
+    return _texts(written, name)
 
 
 def _texts(values: Sequence[Any], name: str) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from allmlp.data.table import Table
-from allmlp.data.table_levels import is_number, number_text, spellings
+from allmlp.data.table_levels import BOOLEANS, is_number, number_text, spellings
 from allmlp.errors import AllmlpError, listing
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "NumberColumn",
     "TableEncoder",
     "as_numbers",
+    "as_texts",
 ]
 
 Dtype = Literal["float32", "float64"]
@@ -250,11 +251,12 @@ class TableEncoder:
 
 def _codes(category: CategoryColumn, values: np.ndarray) -> list[int]:
     code = {level: number for number, level in enumerate(category.levels, start=1)}
-    texts = _as_texts(values)
+    texts = as_texts(values)
     for text in {*texts} - code.keys():
         if text is not None:
             code[text] = next((code[s] for s in spellings(text) if s in code), 0)
-    if values.dtype != object and not any(code[text] for text in texts if text is not None):
+    known = [text for text in texts if text is not None]
+    if values.dtype != object and known and not any(code[text] for text in known):
         warnings.warn(
             f"column {category.name!r} held texts in training, such as {listing(category.levels)}; "
             "it holds numbers now, and none of them is among those",
@@ -281,16 +283,21 @@ def as_numbers(values: np.ndarray, name: str) -> np.ndarray:
 
 def _from_texts(values: np.ndarray, name: str) -> np.ndarray:
     try:
-        return np.array([np.nan if v is None else float(v) for v in values])
+        return np.array([np.nan if v is None else _number(v) for v in values])
     except ValueError:
-        wrong = next(v for v in values if v is not None and not is_number(v))
+        wrong = next(v for v in values if v not in {None, *BOOLEANS} and not is_number(v))
         raise AllmlpError(
             f"column {name!r} held numbers in training, got {wrong!r}; train with texts in it, "
             "or mend the value"
         ) from None
 
 
-def _as_texts(values: np.ndarray) -> list[str | None]:
+def _number(text: str) -> float:
+    return BOOLEANS[text] if text in BOOLEANS else float(text)
+
+
+def as_texts(values: np.ndarray) -> list[str | None]:
+    """A column as names of levels, None where it is missing."""
     if values.dtype == object:
         return list(values)
     return [None if np.isnan(v) else number_text(v) for v in values]

@@ -4,6 +4,7 @@ Axes: n rows, f numeric features.
 """
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from allmlp.data.table_encoder import (
     NumberColumn,
     TableEncoder,
     as_numbers,
+    as_texts,
 )
 from allmlp.errors import AllmlpError, check_choice, check_integers, listing
 
@@ -34,6 +36,7 @@ def fit_encoder(
     seed: int = 0,
     rows: np.ndarray | None = None,
     dtype: Dtype = "float32",
+    categories: Collection[str] = (),
 ) -> TableEncoder:
     """Learn how to prepare a table's columns.
 
@@ -47,9 +50,10 @@ def fit_encoder(
         seed: of the noise that keeps equal values from one quantile (1e-5 deviations).
         rows: positions of the rows to learn from; all by default.
         dtype: of the encoded rows.
+        categories: columns whose numbers are names of levels: codes of places or products.
 
     Raises:
-        AllmlpError: no rows, an infinite number, or nothing is left to learn from.
+        AllmlpError: no rows, an infinite number, no such column, or nothing is left to learn from.
 
     Example:
         >>> from allmlp.data import to_table
@@ -63,16 +67,19 @@ def fit_encoder(
     table = table if rows is None else table.take(rows)
     if not len(table):
         raise AllmlpError("a table needs at least one row to learn from, got 0")
+    for name in categories:
+        table[name]  # must be there
     numbers: list[NumberColumn] = []
-    categories: list[CategoryColumn] = []
+    levels: list[CategoryColumn] = []
     dropped: list[str] = []
     generator = np.random.default_rng(seed)
     for name, values in zip(table.names, table.columns, strict=True):
-        if values.dtype == object:
-            category = _fit_category(name, values, min_frequency)
-            kept = len(category.levels) + (category.missing > 0) > 1 or _varies(values)
+        if values.dtype == object or name in categories:
+            texts = as_texts(values)
+            category = _fit_category(name, texts, min_frequency)
+            kept = len(category.levels) + (category.missing > 0) > 1 or len({*texts}) > 1
             if kept:
-                categories.append(category)
+                levels.append(category)
         else:
             number = _fit_number(name, as_numbers(values, name), scaling, generator)
             kept = number is not None
@@ -80,12 +87,12 @@ def fit_encoder(
                 numbers.append(number)
         if not kept:
             dropped.append(name)
-    if not numbers and not categories:
+    if not numbers and not levels:
         raise AllmlpError(
             f"a table needs a column that varies, but each of {listing(table.names)} holds one "
             "value only"
         )
-    return TableEncoder(table.names, tuple(numbers), tuple(categories), tuple(dropped), dtype)
+    return TableEncoder(table.names, tuple(numbers), tuple(levels), tuple(dropped), dtype)
 
 
 def quantile_edges(features: np.ndarray, bins: int) -> list[np.ndarray]:
@@ -175,16 +182,11 @@ def _deviation(values: np.ndarray) -> float:
     return float(largest * (values / largest).std())
 
 
-def _fit_category(name: str, values: np.ndarray, min_frequency: int) -> CategoryColumn:
-    counts = Counter(values)
+def _fit_category(name: str, texts: list[str | None], min_frequency: int) -> CategoryColumn:
+    counts = Counter(texts)
     absent = counts.pop(None, 0)
-    often = {level: n for level, n in counts.items() if n >= min_frequency}
+    often = {level: n for level, n in counts.items() if level is not None and n >= min_frequency}
     if len(often) > MAX_LEVELS:
         often = dict(Counter(often).most_common(MAX_LEVELS))
     kept = tuple(sorted(often))
     return CategoryColumn(name, kept, len(kept) + 1 if absent else 0)
-
-
-def _varies(values: np.ndarray) -> bool:
-    first = values[0]
-    return any(value != first for value in values)

@@ -3,7 +3,12 @@
 A table of a training and one of a prediction may hold the same column as other types.
 """
 
-__all__ = ["is_number", "number_text", "spellings"]
+import numpy as np
+
+__all__ = ["BOOLEANS", "is_number", "number_text", "spellings"]
+
+# as columns of booleans are read, which elsewhere are numbers
+BOOLEANS = {"False": 0.0, "True": 1.0}
 
 
 def number_text(value: float) -> str:
@@ -32,11 +37,18 @@ def spellings(value: str | float | int) -> list[str]:
     Example:
         >>> spellings("1.0"), spellings(0.5), spellings("red")
         (['1.0', '1', 'True'], ['0.5'], ['red'])
+        >>> spellings("True"), spellings(float(np.float32(0.1)))
+        (['True', '1', '1.0'], ['0.10000000149011612', '0.1'])
     """
     found = [str(value)]
+    if found[0] in BOOLEANS:  # of where there are booleans, in a column of numbers
+        found += [f"{BOOLEANS[found[0]]:.0f}", f"{BOOLEANS[found[0]]:.1f}"]
     if is_number(found[0]):
         number = float(found[0])
         found += [str(number), number_text(number)]
+        with np.errstate(over="ignore"):
+            short = np.float32(number)  # one that was kept in fewer bits is longer in more of them
+        found += [str(short)] if float(short) == number else []
         # a column of booleans, from where there are none
         found += [{0.0: "False", 1.0: "True"}[number]] if number in (0, 1) else []
     return list(dict.fromkeys(found))

@@ -22,12 +22,13 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import LBFGS, Optimizer
 
 from allmlp.errors import AllmlpError, check_integers, shown
 from allmlp.estimators.saved import Saved, read_estimator, write_estimator
 from allmlp.estimators.settings import Training
-from allmlp.training import History, Penalty, Task, choose_device, fit
+from allmlp.training import History, Penalty, Task, choose_device, fit, is_schedule_free
 
 __all__ = ["NetworkEstimator", "Readable"]
 
@@ -186,7 +187,8 @@ class NetworkEstimator(BaseEstimator, ABC):
             self._training(), max_epochs=1, schedule="constant", patience=None, ema=None
         )
         inputs = self._read(X, reset=first)
-        inputs, y, weights = self._counted(inputs, y, sample_weight)
+        alone = not first and not any(isinstance(m, _BatchNorm) for m in self.module_.modules())
+        inputs, y, weights = self._counted(inputs, y, sample_weight, fewest=1 if alone else 2)
         if first:
             self._learn_targets(y)
         targets = self._targets(y)
@@ -264,7 +266,7 @@ class NetworkEstimator(BaseEstimator, ABC):
         return int(self.random_state)
 
     def _counted(
-        self, inputs: Readable, y: Any, sample_weight: Any
+        self, inputs: Readable, y: Any, sample_weight: Any, fewest: int = 2
     ) -> tuple[Readable, Any, np.ndarray | None]:
         """Rows that count, and their weights."""
         if y is None:
@@ -284,7 +286,7 @@ class NetworkEstimator(BaseEstimator, ABC):
             if len(kept) < len(inputs):
                 inputs, y, weights = inputs.take(kept), y[kept], weights[kept]
         weights = self._example_weights(y, weights)
-        if len(inputs) < 2:
+        if len(inputs) < fewest:
             raise AllmlpError(
                 f"{type(self).__name__} needs at least 2 rows to learn from, got 1 sample "
                 "(n_samples=1)"
@@ -343,6 +345,8 @@ class NetworkEstimator(BaseEstimator, ABC):
         if held is not None:
             validation = held if held[2] is not None else held[:2]
         whole = isinstance(self._optimizer_, LBFGS)
+        # neither has an average beside it, unless somebody asks for one and is told so
+        alone = training.ema == "recent" and (whole or is_schedule_free(self._optimizer_))
         history = fit(
             self.module_,
             rows,
@@ -355,8 +359,8 @@ class NetworkEstimator(BaseEstimator, ABC):
             batch_size=None if whole else training.batch_of(len(rows)),
             validation=validation,
             schedule=training.schedule,
-            clip=training.clip,
-            ema=training.decay(len(rows)),
+            clip=None if whole else training.clip,
+            ema=None if alone else training.decay(len(rows)),
             early_stop=None if validation is None else training.patience,
             metric=None if validation is None else training.metric,
             keep_best=validation is not None,
@@ -388,7 +392,9 @@ class NetworkEstimator(BaseEstimator, ABC):
 
 
 def _array(y: Any) -> np.ndarray:
-    return np.asarray(y.to_numpy() if hasattr(y, "to_numpy") else y)
+    # pyarrow's to_numpy refuses whatever it would have to copy
+    plain = hasattr(y, "to_numpy") and not hasattr(y, "to_pylist")
+    return np.asarray(y.to_numpy() if plain else y)
 
 
 def _storable(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -82,6 +82,13 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
     def _learn_targets(self, y: np.ndarray) -> None:
         wanted = self.__dict__.get("_wanted_classes")
         self.classes_ = np.unique(self._labels(y)) if wanted is None else wanted
+        weighted = self.class_weight if isinstance(self.class_weight, Mapping) else {}
+        unknown = set(weighted) - set(self.classes_.tolist())
+        if unknown:
+            raise AllmlpError(
+                f"class_weight names {listing(sorted(map(str, unknown)))}, the classes are "
+                f"{listing(_shown(self.classes_))}"
+            )
 
     def _labels(self, y: np.ndarray) -> np.ndarray:
         labels = column_or_1d(y, warn=True)
@@ -113,7 +120,12 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
     def _example_weights(self, y: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
         if self.class_weight is None:
             return weights
-        of_class = compute_sample_weight(self.class_weight, self._labels(y))
+        labels = self._labels(y)
+        if isinstance(self.class_weight, Mapping):  # of all classes: a few rows may lack some
+            given = self.class_weight
+            of_class = np.array([given.get(c, 1.0) for c in labels.tolist()], dtype=np.float64)
+        else:
+            of_class = compute_sample_weight(self.class_weight, labels)
         return of_class if weights is None else of_class * weights
 
     def _target_state(self) -> dict[str, Any]:

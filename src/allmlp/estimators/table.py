@@ -3,7 +3,9 @@
 Axes: n rows.
 """
 
+import numbers
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from allmlp.data import Table, TableEncoder, fit_encoder, quantile_edges, to_table
 from allmlp.data.table_encoder import Dtype
+from allmlp.errors import AllmlpError, shown
 from allmlp.estimators.base import NetworkEstimator, Readable
 from allmlp.estimators.saved import Saved
 
@@ -40,12 +43,14 @@ class Preparation:
     Attributes:
         bins: of each number, for embeddings that need their edges; None for others.
         dtype: of the rows.
+        categories: columns whose numbers are names, by name or position.
     """
 
     scaling: Any  # one of the names that `fit_encoder` knows
     min_frequency: int
     bins: int | None
     dtype: Dtype = "float32"
+    categories: Sequence[str | int] = ()
 
 
 class TableEstimator(NetworkEstimator):
@@ -74,7 +79,8 @@ class TableEstimator(NetworkEstimator):
                 self.feature_names_in_ = np.array(X.names, dtype=object)
                 self._column_names = X.names
             return X
-        framed = hasattr(X, "columns") or hasattr(X, "column_names")
+        # of the class: the names of a lazy frame are work, which is refused below
+        framed = hasattr(type(X), "columns") or hasattr(type(X), "column_names")
         if not framed:
             X = np.asarray(_object_rows(X)) if isinstance(X, list | tuple) else X
             X = check_array(X, dtype=None, ensure_all_finite=False, estimator=self, input_name="X")
@@ -94,6 +100,7 @@ class TableEstimator(NetworkEstimator):
             min_frequency=wanted.min_frequency,
             seed=seed,
             dtype=wanted.dtype,
+            categories=_named(wanted.categories, table.names),
         )
         self.edges_ = []
         if wanted.bins is not None and self.encoder_.numbers:
@@ -133,6 +140,23 @@ class TableEstimator(NetworkEstimator):
         tags.input_tags.categorical = True
         tags.input_tags.string = True
         return tags
+
+
+def _named(columns: Sequence[str | int], names: tuple[str, ...]) -> list[str]:
+    """Columns by name, of names and positions."""
+    if isinstance(columns, str):
+        raise AllmlpError(
+            f"categorical_features is a list: [{shown(columns)}], not {shown(columns)}"
+        )
+    found = []
+    for column in columns:
+        if isinstance(column, numbers.Integral):
+            if not -len(names) <= column < len(names):
+                raise AllmlpError(f"the table has {len(names)} columns, none at {column}")
+            found.append(names[int(column)])
+        else:
+            found.append(str(column))
+    return found
 
 
 def _object_rows(rows: Any) -> Any:

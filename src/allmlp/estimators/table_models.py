@@ -1,9 +1,10 @@
 """Which estimators a run on a table can have, and which one a name means."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
-from allmlp.errors import AllmlpError, unknown_name
+from allmlp.data.table_levels import is_number
+from allmlp.errors import AllmlpError, shown, unknown_name
 from allmlp.estimators.kan import KANClassifier, KANRegressor
 from allmlp.estimators.tabular import TabularClassifier, TabularRegressor
 
@@ -33,7 +34,7 @@ def make_model(classes: bool, parameters: Mapping[str, Any]) -> TableModel:
         parameters: of the estimator; `model` chooses it: `kan`, or one of the tabular models.
 
     Raises:
-        AllmlpError: it has no such parameter.
+        AllmlpError: it has no such parameter, or one is no number.
     """
     given = dict(parameters)
     kind: type[TableModel] = TabularClassifier if classes else TabularRegressor
@@ -44,4 +45,15 @@ def make_model(classes: bool, parameters: Mapping[str, Any]) -> TableModel:
     unknown = [name for name in given if name not in known]
     if unknown:
         raise AllmlpError(unknown_name(f"parameter of {kind.__name__}", unknown[0], known))
-    return kind(**given)
+    hints = get_type_hints(kind.__init__)
+    return kind(**{name: _in_kind(name, hints[name], value) for name, value in given.items()})
+
+
+def _in_kind(name: str, hint: Any, value: Any) -> Any:
+    """A number where one is asked for: YAML 1.1 reads 1e-3 as text, it wants 1.0e-3."""
+    options = get_args(hint) or (hint,)
+    if not isinstance(value, str) or float not in options or str in options:
+        return value
+    if not is_number(value):
+        raise AllmlpError(f"{name} must be a number, got {shown(value)}")
+    return float(value)

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from allmlp.data import Table, read_table
+from allmlp.data import Table
 from allmlp.data.table_levels import spellings
 from allmlp.errors import AllmlpError, listing
 from allmlp.estimators.saved import saved_class
 from allmlp.estimators.table_models import Classifier, TableModel, model_classes
 from allmlp.estimators.table_scores import scores
-from allmlp.estimators.table_source import TableConfig, read_examples
+from allmlp.estimators.table_source import TableConfig, read_examples, read_source
 from allmlp.files import write_text
 from allmlp.runs.config_tree import read_yaml
 from allmlp.runs.directory import RunDirectory
@@ -56,7 +56,7 @@ class TableRun:
         Raises:
             AllmlpError: as `read_table`.
         """
-        return read_table(path, self._texts)
+        return read_source(self.config, path, self._texts)
 
     @property
     def _texts(self) -> list[str]:
@@ -104,28 +104,26 @@ class TableRun:
             rows = examples.parts()[part]
             y, inputs = y[rows], inputs.take(rows)
         if isinstance(self.model, Classifier):
-            known = self.model.classes_
-            y = _under_known_names(y, known)
-            unseen = np.setdiff1d(y, known)
-            if len(unseen):
-                raise AllmlpError(
-                    f"the run knows the classes {listing([str(c) for c in known])}, the table has "
-                    f"{listing([str(c) for c in unseen])} besides"
-                )
+            y = _under_known_names(y, self.model.classes_)
         found = scores(self.model, inputs, y)
         about = {"source": source or self.config.source, "count": len(y)}
         return {**about, "left_out": examples.left_out, **found}
 
 
 def _under_known_names(y: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Labels as the training spelt them: 1, 1.0 and "1" are one class."""
-    if known.dtype.kind != "U":
-        return y
-    names = {str(c) for c in known}
+    """Labels as the training spelt them: 1, 1.0, True and "1" are one class."""
+    names = {str(c): c for c in known.tolist()}
     found = {
-        label: next((s for s in spellings(label) if s in names), label) for label in {*y.tolist()}
+        label: next((names[s] for s in spellings(label) if s in names), None)
+        for label in {*y.tolist()}
     }
-    return np.array([found[label] for label in y.tolist()], dtype=str)
+    unseen = sorted(str(label) for label, name in found.items() if name is None)
+    if unseen:
+        raise AllmlpError(
+            f"the run knows the classes {listing([str(c) for c in known])}, the table has "
+            f"{listing(unseen)} besides"
+        )
+    return np.array([found[label] for label in y.tolist()], dtype=known.dtype)
 
 
 def read_table_config(directory: RunDirectory) -> TableConfig:

@@ -5,6 +5,7 @@ Axes: n rows.
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from allmlp.data import Table, group_parts, random_parts, read_table, time_parts
 from allmlp.errors import AllmlpError, check_choice
 
-__all__ = ["Examples", "TableConfig", "as_labels", "read_examples"]
+__all__ = ["Examples", "TableConfig", "as_labels", "read_examples", "read_source"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +97,25 @@ class Examples:
         return parts
 
 
+def read_source(
+    config: TableConfig, source: str | Path | None = None, texts: Collection[str] = ()
+) -> Table:
+    """All columns and rows.
+
+    Args:
+        config: of the run: `time` may hold dates, and numbers that `categorical_features` names
+            keep their spelling.
+        source: another table; None is the run's own.
+        texts: columns that hold texts, as in `read_table`.
+
+    Raises:
+        AllmlpError: as `read_table`.
+    """
+    named = config.parameters.get("categorical_features") or ()
+    dates = () if config.time is None else (config.time,)
+    return read_table(source or config.source, {*texts, *named}, dates)
+
+
 def read_examples(
     config: TableConfig, source: str | None = None, texts: Collection[str] = ()
 ) -> Examples:
@@ -109,7 +129,7 @@ def read_examples(
     Raises:
         AllmlpError: the table cannot be read, lacks a column, or has no target in any row.
     """
-    table = read_table(source or config.source, texts)
+    table = read_source(config, source, texts)
     y = table[config.target]
     for name in (config.time, config.group):
         if name is not None and source is None:

@@ -6,7 +6,7 @@ store them, as scikit-learn asks, and shows them all in its signature.
 Axes: n rows, o outputs, k classes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,7 @@ class _Tabular(TableEstimator):
     dropout: float | None = None
     members: int | None = None
     scaling: str = "auto"
+    categorical_features: Sequence[str | int] | None = None
     min_frequency: int = 2
     category_dropout: float = 0.02
     optimizer: Any = "adamw"
@@ -48,7 +49,7 @@ class _Tabular(TableEstimator):
     weight_decay: float | None = None
     batch_size: int | None = None
     max_epochs: int | None = None
-    patience: int | None = 16
+    patience: int | str | None = "auto"
     validation_fraction: float = 0.2
     metric: str | None = None
     max_time: float | None = None
@@ -73,12 +74,16 @@ class _Tabular(TableEstimator):
         recipe = self._recipe
         check_integers(type(self).__name__, minimum=1, bins=self.bins, members=self._members())
         classes = isinstance(self, NetworkClassifier)
+        patience = self.patience
+        if isinstance(patience, str):
+            check_choice("patience", patience, ("auto",))
+            patience = recipe.patience
         training = Training(
             lr=recipe.lr[0 if classes else 1] if self.lr is None else self.lr,
             clip=recipe.clip,
             schedule=recipe.schedule,
             max_epochs=recipe.max_epochs if self.max_epochs is None else self.max_epochs,
-            patience=self.patience if recipe.patience else None,
+            patience=patience,
             metric=self.metric,
             batch_size=self.batch_size,
             validation_fraction=self.validation_fraction,
@@ -93,6 +98,7 @@ class _Tabular(TableEstimator):
             scaling=self._recipe.scaling if self.scaling == "auto" else self.scaling,
             min_frequency=self.min_frequency,
             bins=self.bins if self._embedding() == "ple" else None,
+            categories=self.categorical_features or (),
         )
 
     def _build(self, num_outputs: int) -> nn.Module:
@@ -144,6 +150,8 @@ class TabularClassifier(NetworkClassifier, _Tabular):
         dropout: after each of them, in [0, 1).
         members: of the TabM models; None is 8 for `tabm-mini`, 32 for the others.
         scaling: of numbers: `quantile`, `robust` or `standard`; `auto` is the model's own.
+        categorical_features: columns of numbers that are names, such as codes of places, by name or
+            position; texts, pandas' categories and booleans are so anyway.
         min_frequency: texts seen less often in a column count as unseen.
         category_dropout: share of texts hidden while training, from which unseen ones learn.
         optimizer: `adamw`, `muon` and others of `training.OPTIMIZERS`, or a class of optimizers or
@@ -152,7 +160,8 @@ class TabularClassifier(NetworkClassifier, _Tabular):
         weight_decay: of matrices; None is the model's own.
         batch_size: rows a step; None is 256, and 1024 from 50 000 rows on.
         max_epochs: passes over the rows at most; None is the model's own, 200 mostly.
-        patience: epochs without a better score before training stops.
+        patience: epochs without a better score before training stops; `auto` is 16, and None for
+            `realmlp`, whose schedule ends with `max_epochs`.
         validation_fraction: of the rows, held out to score epochs, stratified; 0 trains
             `max_epochs` on all rows. With fewer than 20 rows nothing is held out.
         metric: that scores epochs: `accuracy` or `loss` (cross-entropy).
