@@ -1,4 +1,4 @@
-"""allmlp: every all-MLP network, correct, fast and explainable.
+"""allmlp: all-MLP networks, correct, fast and explainable.
 
 The names below load on first use, so that `import allmlp` costs nothing: torch is imported by the
 first name that needs it.

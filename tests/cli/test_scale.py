@@ -137,6 +137,8 @@ def test_a_sweep_from_nothing_to_a_table(
     assert "needs at least 6 different runs, got 1" in capsys.readouterr().err
     assert run("scale", "run", "digit") == 1
     assert "did you mean digits" in capsys.readouterr().err
+    assert run("scale", "run", "digits", *small, "--warmup", 2, "--out", out) == 1
+    assert "train longer, or warm up for less" in capsys.readouterr().err
     assert run("scale", "run", *small, "--samples", 5000, "--retries", 0, "--out", out) == 1
     refused = (
         "1 trials failed 1 times, mlp-w4-d2-n5000-s0 among them with AllmlpError: data.samples"
@@ -148,3 +150,19 @@ def test_a_sweep_from_nothing_to_a_table(
     error = capsys.readouterr().err
     assert refused in error
     assert "and the same --storage" in error
+
+
+def test_a_sweep_of_no_data_is_not_begun(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "sweep"
+    assert run("scale", "run", "mnist", "--out", out) == 1
+    assert "needs --source: the folder of MNIST's files, or an .npz" in capsys.readouterr().err
+    assert run("scale", "run", "mnist", "--source", tmp_path / "none.npz", "--out", out) == 1
+    assert "no data at" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_flags_that_are_no_numbers_of_operations(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("scale", "plan", "--compute", "1e9", "--flops", "0") != 0
+    assert "--flops" in capsys.readouterr().err

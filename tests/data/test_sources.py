@@ -24,6 +24,11 @@ def test_other_files_are_answered_with_what_is_read(tmp_path: Path) -> None:
         load_source(str(tmp_path / "data.rar"))
 
 
+def test_a_target_where_nothing_has_columns() -> None:
+    with pytest.raises(AllmlpError, match="digits holds images .* the target 'label' means"):
+        load_source("digits", "label")
+
+
 def test_resize_keeps_what_has_the_size_and_averages_what_has_not() -> None:
     images = torch.tensor([[[[0, 0, 200, 200]] * 4]], dtype=torch.uint8)
     data = ImageSet(images, torch.tensor([0]), ("a",))

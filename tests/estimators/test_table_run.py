@@ -173,9 +173,12 @@ def test_replay(run: Path, tmp_path: Path) -> None:
         (["--target", "sold", "--train.warmup", "3"], "train is for images"),
         (["--target", "sold", "--precision", "bf16"], "--precision means nothing for a table"),
         (["--target", "sold", "--strict"], "--strict means nothing for a table"),
-        ([], "name it with --target"),
+        ([], "allmlp train TABLE --target COLUMN"),
         (["--target", "sold", "--group", "sold"], "at least 3 groups, got 2"),
-        (["--target", "sold", "--model", "mixer_s16"], "unknown model 'mixer_s16'"),
+        (
+            ["--target", "sold", "--model", "mixer_s16"],
+            "unknown model 'mixer_s16'; choose one of: kan, mlp",
+        ),
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(
@@ -302,7 +305,10 @@ def test_a_run_on_a_table_is_none_on_images(
     for command in (["probe", str(run)], ["train", "--resume", str(run)]):
         with pytest.raises(SystemExit):
             main(command)
-        assert "is a run on a table, which predict, eval and export read" in capsys.readouterr().err
+        assert (
+            "is a run on a table, which predict, eval, explain, report and export read"
+            in capsys.readouterr().err
+        )
     for command in (
         ["predict", str(run), "t.csv", "--top", "3"],
         ["eval", str(run), "--only", "a"],

@@ -273,6 +273,11 @@ def test_a_damaged_run_spoils_no_page(copied: Path) -> None:
     page = write_sweep(copied).read_text()
     assert "2 runs, the best on validation first" in page
     assert "seed 2 is left out" in page
+    table = copied / "table"
+    table.mkdir()
+    (table / "config.yaml").write_text("table:\n  source: t.csv\n")
+    page = write_sweep(copied).read_text()
+    assert "table is left out: only runs on images are compared" in page
     (copied / "seed 1" / "model.json").write_text("{")
     with pytest.raises(AllmlpError, match="needs at least two runs, got 1 .*seed 1 is left out"):
         write_sweep(copied)

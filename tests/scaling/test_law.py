@@ -41,7 +41,7 @@ def test_files_that_hold_something_else(tmp_path: Path) -> None:
     for content, message in [
         ("{", "cannot be read"),
         ("[]", "holds a list"),
-        ("{}", "not a fitted law: 'delta'"),
+        ("{}", "law.json is no fitted law .no field 'delta'.; write one by `allmlp scale fit`"),
         (json.dumps({**law.to_dict(), "colour": 1}), "colour"),
         (json.dumps({**law.to_dict(), "form": "cubic"}), "cubic"),
     ]:

@@ -1,5 +1,6 @@
 """Foreign files to ours: golden outputs through the loader, other namings by construction."""
 
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -276,6 +277,17 @@ def test_truncated_files(suffix: str, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-600])
     with pytest.raises(AllmlpError, match="cannot read weights from"):
         read_weights(path)
+
+
+@pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"exit", pickle.dumps(print, protocol=2)])
+def test_files_of_other_things(content: bytes, tmp_path: Path) -> None:
+    """torch's own text says how to load what is in them all the same."""
+    path = tmp_path / "w.pth"
+    path.write_bytes(content)
+    with pytest.raises(AllmlpError, match="cannot read weights from") as told:
+        read_weights(path)
+    assert "weights_only" not in str(told.value)
+    assert "it is no state dict, or holds other things than tensors" in str(told.value)
 
 
 def test_wrapped_state_dicts(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ __all__ = ["app", "main"]
 
 app = App(
     name="allmlp",
-    help="Every all-MLP network, correct, fast and explainable.",
+    help="All-MLP networks, correct, fast and explainable.",
     suppress_keyboard_interrupt=False,
 )
 app.command(train, help_epilogue=list_settings())

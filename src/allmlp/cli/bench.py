@@ -74,7 +74,6 @@ def bench(
     contestants = find_models(models or (), img_size=img_size)
     if peers:
         contestants += find_peers(img_size=img_size)
-    out.mkdir(parents=True, exist_ok=True)
     with Console(stderr=True).status("") as status:
         found = bench_models(
             contestants,
@@ -87,6 +86,10 @@ def bench(
             tokens=peers,
             report=status.update,
         )
+    if not found.interrupted and all(row.error for row in found.rows):
+        reasons = "; ".join(f"{row.label}: {row.error}" for row in found.rows)
+        raise AllmlpError(f"nothing was measured. {reasons}")
+    out.mkdir(parents=True, exist_ok=True)
     write_text(out / "bench.json", json.dumps(found.as_dict(), indent=1) + "\n")
     write_text(out / "bench.csv", found.as_csv())
     write_page(out / "bench.html", bench_page(found))
@@ -102,8 +105,6 @@ def bench(
     print(f"written to {out}: bench.csv, bench.json, bench.html")
     if found.interrupted:
         raise KeyboardInterrupt(f"{out} holds what was measured until then")
-    if all(row.error for row in found.rows):
-        raise AllmlpError("nothing was measured; see the reasons above")
 
 
 def _costs(found: "Benchmark") -> "Table":

@@ -1,9 +1,10 @@
 """`allmlp scale …`: tables of runs, laws from them, and sizes from laws."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import App
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 from allmlp.errors import AllmlpError
 
@@ -16,6 +17,7 @@ __all__ = ["app"]
 app = App(name="scale", help="Scaling laws: train the runs, fit the laws, choose sizes by them.")
 
 _OUT = Path("runs/scale")
+_Positive = Annotated[float, Parameter(validator=Number(gt=0))]
 
 
 @app.command
@@ -28,7 +30,7 @@ def fit(
     compute: str | None = None,
     form: Literal["auto", "power", "saturating", "shifted", "chinchilla", "broken"] = "auto",
     delta: float = 1e-3,
-    flops: float = 6.0,
+    flops: _Positive = 6.0,
     exclude: list[int] | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
@@ -101,6 +103,9 @@ def run(
     seeds: int | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
+    img_size: int | None = None,
+    weight_decay: float | None = None,
+    warmup: float | None = None,
     jobs: int = 1,
     storage: str | None = None,
     retries: int = 2,
@@ -112,7 +117,8 @@ def run(
 
     Args:
         preset: digits (minutes), mnist, cifar10: what is not given below.
-        source: of the data, as in `allmlp train`; the folder of MNIST's files for example.
+        source: of the data, as in `allmlp train`; mnist and cifar10 need it: the folder of MNIST's
+            files for example.
         families: mlp, scaling_mlp, mixer_digits (8 px), mixer (patches of 4), kan.
         widths: of each.
         depths: of each.
@@ -120,6 +126,9 @@ def run(
         seeds: runs of each combination; the preset says which dear ones are run once.
         epochs: passes over the samples.
         batch_size: examples per step.
+        img_size: pixels, side.
+        weight_decay: of matrices.
+        warmup: epochs of linear warm-up.
         jobs: processes.
         storage: of Optuna, for machines without a common folder (extra `sweep`): sqlite:///FILE, or
             postgresql+psycopg://USER@HOST/NAME.
@@ -128,13 +137,23 @@ def run(
     """
     from dataclasses import replace
 
+    from allmlp.data import load_source
     from allmlp.errors import check_choice
     from allmlp.scaling import read_sweep, run_sweep
     from allmlp.scaling.presets import PRESETS
 
     check_choice("preset", preset, PRESETS)
     chosen = PRESETS[preset]
-    given = {"source": source, "epochs": epochs, "batch_size": batch_size}
+    if source is None and chosen.wants is not None:
+        raise AllmlpError(f"the preset {preset} needs --source: {chosen.wants}")
+    given = {
+        "source": source,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "img_size": img_size,
+        "weight_decay": weight_decay,
+        "warmup": warmup,
+    }
     changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
     lists = {"families": families, "widths": widths, "depths": depths, "samples": samples}
     grid: dict[str, Any] = {k: None if v is None else tuple(v) for k, v in lists.items()}
@@ -146,6 +165,8 @@ def run(
     )
     trials = own.trials()
     folder = out or Path("runs") / f"scale-{preset}"
+    if not (folder / "sweep.json").exists():
+        load_source(own.settings.source)  # else every trial finds that there is nothing
     print(f"{len(trials)} trials in {folder}")
     rows = run_sweep(
         folder,
@@ -163,7 +184,8 @@ def run(
         errors = read_sweep(folder, storage).failures.get(missing[0], ["no error is known"])
         raise AllmlpError(
             f"{len(missing)} trials failed {retries + 1} times, {missing[0]} among them with "
-            f"{errors[-1]}; all are on the page of {page}"
+            f"{errors[-1]}; all are on the page of {page}. For further attempts raise --retries, "
+            f"or begin anew in another folder"
         )
     columns = "--size parameters --samples seen"
     print(f"table    {folder / 'table.csv'}, {len(rows)} rows")
@@ -193,7 +215,7 @@ def report(
 
 
 @app.command
-def plan(law: Path = _OUT / "law.json", *, compute: float, flops: float = 6.0) -> None:
+def plan(law: Path = _OUT / "law.json", *, compute: float, flops: _Positive = 6.0) -> None:
     """Divide a budget: parameters, samples and the loss to expect, with 95 % intervals.
 
     Args:
@@ -211,7 +233,7 @@ def plot(
     law: Path = _OUT / "law.json",
     *,
     labels: list[str] | None = None,
-    flops: float = 6.0,
+    flops: _Positive = 6.0,
     out: Path | None = None,
 ) -> None:
     """Draw a law again: runs, band, residuals, and the best division of budgets.
@@ -238,13 +260,13 @@ def _reporter() -> "Report":
     import sys
     import time
 
-    began, first, last = time.monotonic(), -1, -1
+    began, first, last = time.monotonic(), -1, (-1, 0)
 
     def report(done: int, total: int, failed: int) -> None:
         nonlocal first, last
-        if done == last:
+        if (done, failed) == last:
             return
-        first, last = (done if first < 0 else first), done
+        first, last = (done if first < 0 else first), (done, failed)
         line = f"{done} of {total} measured"
         if failed:
             line += f", {failed} failed attempts"

@@ -27,8 +27,8 @@ def load_manifest(path: Path) -> Splits:
             if not {"path", "label"} <= set(columns):
                 raise AllmlpError(
                     f"{path} must have the columns path and label, and may have split; "
-                    f"it has {listing(columns, 10) if columns else 'nothing'}; to predict one of "
-                    "its columns from the others, name it with --target"
+                    f"it has {listing(columns, 10) if columns else 'nothing'}; to learn one of "
+                    "its columns from the others: allmlp train TABLE --target COLUMN"
                 )
             rows = [
                 _row(row, f"{path}, line {reader.line_num}", "split" in columns) for row in reader

@@ -45,9 +45,26 @@ def load_source(source: str, target: str | None = None) -> Splits:
 
     Raises:
         AllmlpError: nothing is called that and nothing is there, or it is no data; what would be is
-            named.
+            named. Or a target for data without columns.
         OSError: it cannot be read.
     """
+    splits = _load(source, target)
+    if target is not None and not _has_columns(source):
+        raise AllmlpError(
+            f"{source} holds images of known classes and no columns, so that the target {target!r} "
+            "means nothing; leave it out"
+        )
+    return splits
+
+
+def _has_columns(source: str) -> bool:
+    path = Path(source).expanduser()
+    if source.startswith(HUB) or (source not in SOURCES and path.suffix.lower() == ".parquet"):
+        return True
+    return source not in SOURCES and path.is_dir() and bool(find_shards(path, ".parquet"))
+
+
+def _load(source: str, target: str | None) -> Splits:
     if source in SOURCES:
         return SOURCES[source]()
     if source.startswith(HUB):

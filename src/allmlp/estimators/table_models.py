@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any, get_args, get_type_hints
 
 from allmlp.data.table_levels import is_number
-from allmlp.errors import AllmlpError, shown, unknown_name
+from allmlp.errors import AllmlpError, check_choice, shown, unknown_name
 from allmlp.estimators.kan import KANClassifier, KANRegressor
+from allmlp.estimators.recipes import RECIPES
 from allmlp.estimators.tabular import TabularClassifier, TabularRegressor
 
 __all__ = ["Classifier", "TableModel", "make_model", "model_classes", "model_name"]
@@ -34,9 +35,10 @@ def make_model(classes: bool, parameters: Mapping[str, Any]) -> TableModel:
         parameters: of the estimator; `model` chooses it: `kan`, or one of the tabular models.
 
     Raises:
-        AllmlpError: it has no such parameter, or one is no number.
+        AllmlpError: it has no such parameter or model, or one is no number.
     """
     given = dict(parameters)
+    check_choice("model", model_name(given), {_KAN, *RECIPES})
     kind: type[TableModel] = TabularClassifier if classes else TabularRegressor
     if given.get("model") == _KAN:
         del given["model"]

@@ -1,6 +1,7 @@
 """Run directories and result records in, self-contained HTML pages out. All HTML lives here."""
 
 from allmlp.report.bench_page import bench_page as bench_page
+from allmlp.report.comparison import Comparison as Comparison
 from allmlp.report.comparison import compare_runs as compare_runs
 from allmlp.report.comparison import comparison_page as comparison_page
 from allmlp.report.comparison import write_sweep as write_sweep
@@ -32,6 +33,7 @@ from allmlp.report.write import write_report as write_report
 __all__ = [
     "Cell",
     "Code",
+    "Comparison",
     "Explorer",
     "Facts",
     "Gallery",

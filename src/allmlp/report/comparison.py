@@ -25,7 +25,7 @@ from allmlp.report.page import (
     format_share,
     write_page,
 )
-from allmlp.report.record import RunRecord, find_runs, read_run
+from allmlp.report.record import RunRecord, find_runs, find_table_runs, read_run
 from allmlp.report.sections import accuracy_interval, describe_count, describe_seconds
 from allmlp.runs.compare import McNemar, holm, mcnemar
 
@@ -119,8 +119,8 @@ def comparison_page(comparison: Comparison, title: str, folder: Path) -> Page:
 def write_sweep(folder: str | Path) -> Path:
     """Write the page of all runs in a folder, `report.html` in it.
 
-    Runs that were not finished are listed with what they have; of a damaged one the page says what
-    is wrong with it.
+    Runs that were not finished are listed with what they have; of a damaged one, and of a run on a
+    table, the page says why it is left out.
 
     Returns:
         The file.
@@ -131,7 +131,7 @@ def write_sweep(folder: str | Path) -> Path:
     """
     folder = Path(folder)
     records, damaged = [], []
-    for path in find_runs(folder):
+    for path in [*find_runs(folder), *find_table_runs(folder)]:
         try:
             records.append(read_run(path))
             _ = records[-1].costs  # builds the model
@@ -146,7 +146,7 @@ def write_sweep(folder: str | Path) -> Path:
     page = comparison_page(_compare(records), f"Runs in {folder.resolve().name}", folder)
     if damaged:
         notes = tuple(Text(note) for note in damaged)
-        page = replace(page, sections=(*page.sections, Section("Runs that cannot be read", notes)))
+        page = replace(page, sections=(*page.sections, Section("Left out", notes)))
     path = folder / "report.html"
     write_page(path, page)
     return path

@@ -25,7 +25,7 @@ from allmlp.training import FlowRecord
 from allmlp.zoo.macs import count_macs
 from allmlp.zoo.stored import ModelRecord, read_record
 
-__all__ = ["Kept", "RunRecord", "find_runs", "read_run"]
+__all__ = ["Kept", "RunRecord", "find_runs", "find_table_runs", "read_run"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +144,14 @@ def find_runs(folder: Path) -> list[Path]:
     if not runs:
         raise AllmlpError(f"no run in {folder}; name a run directory, or a folder of several")
     return runs
+
+
+def find_table_runs(folder: Path) -> list[Path]:
+    """The runs on tables in a folder, at any depth, by name."""
+    found = sorted(folder.rglob("config.yaml"))
+    # as text: a damaged file is not this function's to complain of
+    tables = [p for p in found if "\ntable:" in "\n" + p.read_text("utf-8", errors="replace")]
+    return [path.parent for path in tables]
 
 
 def _kept(path: Path) -> Kept | None:

@@ -105,8 +105,8 @@ class RunDirectory:
         """
         if "table" in read_yaml(self.config):
             raise AllmlpError(
-                f"{self.path} is a run on a table, which predict, eval and export read, and which "
-                "is not resumed; take a run on images"
+                f"{self.path} is a run on a table, which predict, eval, explain, report and "
+                "export read, and which is not resumed; take a run on images"
             )
 
     def require_model(self) -> None:

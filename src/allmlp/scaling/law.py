@@ -21,6 +21,7 @@ from allmlp.scaling.values import Values
 __all__ = ["PowerLawFit", "form_of", "tails"]
 
 Array = NDArray[np.float64]
+_REMEDY = "write one by `allmlp scale fit`, or PowerLawFit.save"
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ class PowerLawFit:
             law = cls(**made)
             form_of(law.form, len(law.params), floor=law.floor)
         except (KeyError, TypeError, ValueError) as e:
-            raise AllmlpError(f"not a fitted law: {e}; write one with PowerLawFit.save") from e
+            lacks = f"no field {e}" if isinstance(e, KeyError) else str(e)
+            raise AllmlpError(f"no fitted law ({lacks}); {_REMEDY}") from e
         return law
 
     def save(self, path: str | Path) -> None:
@@ -154,10 +156,12 @@ class PowerLawFit:
             raise AllmlpError(f"a fitted law is a JSON file; {path} cannot be read: {e}") from e
         if not isinstance(state, dict):
             raise AllmlpError(
-                f"not a fitted law: {path} holds a {type(state).__name__}; write one "
-                "with PowerLawFit.save"
+                f"{path} is no fitted law, it holds a {type(state).__name__}; {_REMEDY}"
             )
-        return cls.from_dict(state)
+        try:
+            return cls.from_dict(state)
+        except AllmlpError as e:
+            raise AllmlpError(f"{path} is {e}") from e
 
     def __str__(self) -> str:
         bounds = self.intervals() if len(self.samples) else {}

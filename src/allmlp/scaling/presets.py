@@ -20,6 +20,7 @@ class Preset:
         one_seed_from: samples from which on one run has to do, as it has for all depths but the
             first.
         settings: of all runs.
+        wants: what `source` has to name instead; None if the data come with the library.
     """
 
     families: tuple[str, ...]
@@ -29,6 +30,7 @@ class Preset:
     seeds: int
     one_seed_from: int
     settings: Settings
+    wants: str | None = None
 
     def trials(self) -> list[Trial]:
         """The table."""
@@ -53,7 +55,6 @@ PRESETS: dict[str, Preset] = {
         one_seed_from=10_000,
         settings=Settings(),
     ),
-    # --source: the folder of MNIST's files, or an .npz
     "mnist": Preset(
         families=("mlp", "scaling_mlp", "mixer", "kan"),
         widths=(4, 8, 16, 32, 64),
@@ -62,8 +63,8 @@ PRESETS: dict[str, Preset] = {
         seeds=3,
         one_seed_from=30_000,
         settings=Settings(source="mnist", img_size=28, epochs=8, batch_size=128),
+        wants="the folder of MNIST's files, or an .npz",
     ),
-    # --source: the folder of CIFAR's files, a .zip of class folders, or an .npz
     "cifar10": Preset(
         families=("mlp", "scaling_mlp", "mixer", "kan"),
         widths=(8, 16, 32, 64),
@@ -72,5 +73,6 @@ PRESETS: dict[str, Preset] = {
         seeds=3,
         one_seed_from=30_000,
         settings=Settings(source="cifar10", img_size=32, epochs=8, batch_size=128),
+        wants="the folder of CIFAR's files, a .zip of class folders, or an .npz",
     ),
 }

@@ -65,7 +65,7 @@ class Settings:
         if not 0 <= self.warmup < self.epochs:
             raise AllmlpError(
                 f"a sweep's {self.warmup:g} epochs of warm-up must leave some of its {self.epochs} "
-                "epochs; train longer"
+                "epochs; train longer, or warm up for less"
             )
 
     @classmethod

@@ -12,6 +12,7 @@ from allmlp.training.fit_kan import KANStage as KANStage
 from allmlp.training.fit_kan import fit_kan as fit_kan
 from allmlp.training.flow_record import FlowRecord as FlowRecord
 from allmlp.training.flow_report import FlowReport as FlowReport
+from allmlp.training.flow_report import Verdict as Verdict
 from allmlp.training.gradflow import GradFlow as GradFlow
 from allmlp.training.history import History as History
 from allmlp.training.kan_penalty import KAN_PENALTIES as KAN_PENALTIES
@@ -96,6 +97,7 @@ __all__ = [
     "Stopped",
     "Task",
     "Trace",
+    "Verdict",
     "Watcher",
     "autocast",
     "build_optimizer",

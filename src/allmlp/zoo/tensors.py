@@ -35,15 +35,19 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     reader = readers.get(path.suffix, _read_torch)
     try:
         return reader(path)
+    # torch's own text says how to run what is in it, and any bytes may be instructions to a pickle
+    except (pickle.UnpicklingError, LookupError, AttributeError, TypeError, AssertionError) as e:
+        raise AllmlpError(
+            f"cannot read weights from {path}: it is no state dict, or holds other things than "
+            "tensors; give a safetensors, npz or PyTorch state-dict file"
+        ) from e
     except (
         SafetensorError,
-        pickle.UnpicklingError,
         zipfile.BadZipFile,
         RuntimeError,
         OSError,  # what torch raises where a truncated file ends
         ValueError,
         EOFError,
-        KeyError,
     ) as e:
         raise AllmlpError(
             f"cannot read weights from {path}: {first_line(e)[:200]}; give an intact "
