@@ -95,6 +95,26 @@ def test_mnist_is_what_its_record_was_made_with() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("recipe", "record"),
+    [
+        ("cifar10_cpu", "cifar10_recipe"),
+        ("cifar10_mixer_nano", "cifar10_recipe"),
+        ("cifar10_convmixer", "cifar10_convmixer"),
+    ],
+)
+def test_recipes_of_cifar10_say_what_was_measured(recipe: str, record: str) -> None:
+    path = ROOT / "recipes" / f"{recipe}.yaml"
+    measured = json.loads((ROOT / "benchmarks" / "results" / f"{record}.json").read_text())
+    (row,) = [row for row in measured["table"] if row["recipe"] == recipe]
+    seeds = {1: "one seed", 2: "mean of two seeds", 3: "mean of three seeds"}[row["seeds"]]
+    told = f"{row['mean_test_accuracy']:.1%} test accuracy, {seeds}".replace("%", " %")
+    assert header(path)["Result"].startswith(told)
+    assert header(path)["Time"].startswith(f"{row['median_minutes']:.0f} minutes of one core")
+    if recipe != "cifar10_mixer_nano":  # which is made for fifty times as many
+        assert build_config(read_yaml(path)).train.epochs == measured["settings"]["epochs"]
+
+
 def test_the_warm_up_of_the_papers_recipe_takes_ten_thousand_steps() -> None:
     config = build_config(read_yaml(ROOT / "recipes" / "imagenet1k_mixer_b16.yaml"))
     steps = -(-1_281_167 // config.train.batch_size)
