@@ -213,3 +213,11 @@ def test_npz_with_images_twice_is_refused(tmp_path: Path) -> None:
         np.savez(path, **train, **more)
         with pytest.raises(AllmlpError, match=f"{found}; leave some out"):
             load_source(str(path))
+
+
+def test_npz_with_classes_that_train_lacks(tmp_path: Path) -> None:
+    images = np.zeros((6, 4, 4), np.uint8)
+    arrays = {"x_train": images, "y_train": [0, 1] * 3, "x_test": images, "y_test": [0, 1, 2] * 2}
+    np.savez(tmp_path / "d.npz", **arrays, classes=np.array([b"cat", b"dog", b"owl"]))
+    with pytest.raises(AllmlpError, match="test has classes that train has not: owl; a class must"):
+        load_source(str(tmp_path / "d.npz"))

@@ -173,6 +173,22 @@ def changed(augment: Augment, images: torch.Tensor, seed: int = 0) -> torch.Tens
     )
 
 
+def test_the_millionth_visit_costs_what_the_first_does() -> None:
+    """A rare image that is balanced has numbers of visits as large as rare times many."""
+    images = pixels().images[:2]
+    late = EpochAugment(
+        Augment(warp=Warp(shift=2.0, rotate=20.0)), 0, 0, 2, (0.5,) * images.shape[1]
+    )
+    seen = [
+        late.change(images, torch.tensor([0, visit]), cropped=False)
+        for visit in (1, 2 * 10**12 + 1, 2 * 10**12 + 1, 4 * 10**12 + 1)
+    ]
+    assert torch.equal(seen[1], seen[2])
+    assert not torch.equal(seen[0][1], seen[1][1])
+    assert not torch.equal(seen[1][1], seen[3][1])
+    assert torch.equal(seen[0][0], seen[1][0])  # the first visit is that of the table
+
+
 def test_operations_follow_each_other_as_the_fields_do() -> None:
     images = pixels().images
     steps = [

@@ -1,3 +1,4 @@
+import io
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -84,3 +85,13 @@ def test_the_sheet(place: Place, pictures: Pictures) -> None:
     assert (pixels[12:32, 60:] == 255).all()  # three images of four
     assert not (pixels[12:32, 20:40] == 255).all()
     assert (pixels[44:64, 20:40] == 255).all()  # a gap for the broken one
+
+
+def test_what_training_refuses_is_broken(place: Place, pictures: Pictures) -> None:
+    files = pictures("cat", "dog", count=10)
+    content = io.BytesIO()
+    Image.fromarray(np.zeros((6, 6), np.float32)).save(content, "TIFF")
+    splits = load_source(place(files | {"cat/0.tiff": content.getvalue()}))
+    report = check_splits(splits)
+    assert "pixels of type float have no known range" in report.broken["cat/0.tiff"]
+    assert sample_sheet(splits).size[0] == 640  # which leaves a gap for it

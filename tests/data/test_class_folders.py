@@ -153,3 +153,16 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path) -> None:
     (tmp_path / "cat").mkdir(mode=0o000)
     with pytest.raises(AllmlpError, match=r"cannot read the folder .*cat: Permission denied"):
         load_source(str(tmp_path))
+
+
+def test_links_to_folders_are_folders(tmp_path: Path, pictures: Pictures) -> None:
+    for name, content in pictures("train/a", "train/b", "far/a", "far/b").items():
+        (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / name).write_bytes(content)
+    data = tmp_path / "data"
+    (data / "far").rename(tmp_path / "far")
+    (data / "test").symlink_to(tmp_path / "far")
+    (data / "train" / "a" / "all").symlink_to(data)  # an endless way for whoever follows it
+    splits = load_source(str(data))
+    assert sorted(names(splits.test)) == sorted(f"test/{c}/{i}.png" for c in "ab" for i in range(4))
+    assert len(splits.train) + len(splits.val) == 8

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from allmlp.data import ImageFiles, Preprocess, iterate_batches, load_source, prepare
+from allmlp.data import (
+    ImageFiles,
+    Preprocess,
+    iterate_batches,
+    load_images,
+    load_source,
+    prepare,
+)
 from allmlp.data.stream import BrokenImages
 from allmlp.errors import AllmlpError
 
@@ -91,7 +98,7 @@ def test_columns_that_are_not_there_or_not_clear(
     datasets: Any, write: Write, tmp_path: Path
 ) -> None:
     two = str(write(tmp_path / "two.parquet", label=[0, 1] * 5, cls=["a", "b"] * 5))
-    with pytest.raises(AllmlpError, match=r"has 2 columns .* \(label, cls\); choose one with --da"):
+    with pytest.raises(AllmlpError, match=r"has 2 columns .* \(label, cls\); choose one with --ta"):
         load_source(two)
     assert load_source(two, "cls").train.classes == ("a", "b")
     with pytest.raises(
@@ -104,6 +111,21 @@ def test_columns_that_are_not_there_or_not_clear(
     datasets.Dataset.from_dict({"label": [0, 1]}).to_parquet(tmp_path / "bare.parquet")
     with pytest.raises(AllmlpError, match="must have one column of images, it has none among lab"):
         load_source(str(tmp_path / "bare.parquet"))
+
+
+def test_images_of_whatever_classes(
+    datasets: Any, write: Write, images: list[bytes], tmp_path: Path
+) -> None:
+    two = write(tmp_path / "two.parquet", label=[0, 1] * 5, cls=["a", "b"] * 5)
+    none = write(tmp_path / "deep" / "none.parquet", x=[0, 1] * 5)
+    for source in (two, none, none.parent):
+        found = load_images(str(source))
+        assert isinstance(found, ImageFiles)
+        assert found.names[9] == "train/9"
+        assert found.reader.read("train/9") == images[9]
+    datasets.Dataset.from_dict({"label": [0, 1]}).to_parquet(tmp_path / "bare.parquet")
+    with pytest.raises(AllmlpError, match="must have one column of images"):
+        load_images(str(tmp_path / "bare.parquet"))
 
 
 def test_classes_that_are_none(datasets: Any, write: Write, tmp_path: Path) -> None:

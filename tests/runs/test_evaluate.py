@@ -249,3 +249,21 @@ def test_speed_is_counted_in_images() -> None:
     assert 2 <= speed.latency_ms < 40
     assert 20 < speed.images_per_second <= 500
     assert (speed.batch_size, speed.precision) == (10, "fp32")
+
+
+def test_data_of_one_name_have_scores_of_their_own(
+    copied: Run, encode: Callable[..., bytes], tmp_path: Path
+) -> None:
+    for shop, level in (("here", 0), ("there", 255)):
+        for number in copied.classes:
+            folder = tmp_path / shop / "photos" / number
+            folder.mkdir(parents=True)
+            for i in range(5):
+                pixels = np.full((8, 8), level, np.uint8) - np.uint8(i)
+                (folder / f"{i}.png").write_bytes(encode(pixels))
+    for shop in ("here", "there", "here"):
+        evaluate_run(copied, str(tmp_path / shop / "photos"), "all")
+    folders = sorted(copied.directory.eval.glob("photos-all*"))
+    sources = {json.loads((f / "scores.json").read_text())["source"] for f in folders}
+    assert sources == {str(tmp_path / shop / "photos") for shop in ("here", "there")}
+    assert len(folders) == 2

@@ -43,7 +43,11 @@ def plain(preprocess: Preprocess) -> Preprocess:
     [
         ({"loss": "mse"}, "train.loss must be one of cross_entropy, bce, got 'mse'"),
         ({"loss": "bce", "class_weights": "balanced"}, "leave them unset with train.loss bce"),
-        ({"class_weights": {"cat": -1}}, "train.class_weights.cat must be a number of at least 0"),
+        ({"class_weights": {"cat": -1}}, "train.class_weights.cat must be a finite number of at"),
+        (
+            {"class_weights": {"cat": float("inf")}},
+            "must be a finite number of at least 0, got inf",
+        ),
         ({"class_weights": "even"}, "train.class_weights must be one of balanced or a mapping"),
         ({"teacher_weight": 1.5}, r"Distillation needs weight in \[0, 1\], got 1.5"),
         ({"teacher_temperature": 0.0}, "Distillation needs temperature above 0"),

@@ -193,3 +193,53 @@ def test_a_refused_resumption_shows_no_configuration(
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "keeps its own configuration" in shown.err
+
+
+def test_a_trained_run_is_not_begun_again(
+    finished: Run, files: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    """Its last checkpoint is large, and somebody has made room."""
+    run = Path(shutil.copytree(finished.path, tmp_path / "run"))
+    (run / "last.ckpt").unlink()
+    before = files(run)
+    with pytest.raises(AllmlpError, match="and last.ckpt is gone, from which it would go on; put"):
+        train(resume=run, progress=False)
+    assert files(run) == before
+
+
+class Broken:
+    """A logger that cannot write."""
+
+    def log(self, record: Any) -> None:
+        raise OSError("no room")
+
+    def rewind(self, step: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def test_a_run_that_was_there_before_stays(finished: Run, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(finished.path / "config.yaml", run)
+    with pytest.raises(OSError, match="no room"):
+        train(resume=run, progress=False, loggers=[Broken()])
+    assert (run / "config.yaml").is_file()
+
+
+def test_another_validation_part_is_refused(
+    zygote: Any, small: Config, pictures: Callable[..., dict[str, bytes]], tmp_path: Path
+) -> None:
+    def place(files: dict[str, bytes]) -> None:
+        for name, content in files.items():
+            (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "data" / name).write_bytes(content)
+
+    place(pictures("train/a", "train/b", "val/a", "val/b", "test/a", "test/b"))
+    small["data"] = {"source": str(tmp_path / "data")}
+    small["train"] |= {"checkpoint_steps": 1, "batch_size": 4}
+    fault = {"file": "last.ckpt", "stage": "rename", "moment": "after", "occurrence": 1}
+    assert zygote.ask(config=small, run=str(tmp_path / "run"), fault=fault) == 9
+    place(pictures("val/a", count=9))
+    with pytest.raises(AllmlpError, match="the validation part has changed since .* restore"):
+        train(resume=tmp_path / "run", progress=False)

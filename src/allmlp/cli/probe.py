@@ -19,6 +19,7 @@ def probe(
     k: Annotated[int, Parameter(validator=Number(gte=1))] = 20,
     linear: Annotated[bool, Parameter(negative=())] = False,
     pretrained: str | None = None,
+    target: str | None = None,
     device: str = "auto",
 ) -> None:
     """Measure what a model's frozen features know about data, whatever its classes.
@@ -37,6 +38,8 @@ def probe(
         Also fit a logistic regression, its penalty chosen on val.
     pretrained:
         Weights for a model by name: a tag, a file, a run, hf:ORG/NAME.
+    target:
+        Column of the classes in parquet and hf: data; by default found by type or name.
     device:
         cpu, cuda, mps …; auto takes an accelerator if there is one.
     """
@@ -52,12 +55,13 @@ def probe(
             raise AllmlpError(f"{model} is no run, whose data would be known; name the data")
         network, preprocess, _ = open_model(model, pretrained)
         network.to(choose_device(device))
-        config, source, target = Config(), data, None
+        config, source = Config(), data
     else:
         run = load_run(model, device=device)
         network, preprocess, config = run.model, run.preprocess, run.config
         source = data or config.data.source
-        target = config.data.target if source == config.data.source else None
+        if target is None and source == config.data.source:
+            target = config.data.target
     result = probe_model(
         network,
         preprocess,

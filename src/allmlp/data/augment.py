@@ -60,12 +60,12 @@ class EpochAugment:
         augment: what to do.
         seed: of the run.
         epoch: of it.
-        visits: of the epoch; more than any visit that will come.
+        count: of the images.
         mean: of the data in [0, 1], of each channel: what erased boxes and policies fill in.
     """
 
     def __init__(
-        self, augment: Augment, seed: int, epoch: int, visits: int, mean: tuple[float, ...]
+        self, augment: Augment, seed: int, epoch: int, count: int, mean: tuple[float, ...]
     ):
         self.augment = augment
         self.seed = seed
@@ -73,8 +73,8 @@ class EpochAugment:
         self.mean = tuple(round(255 * level) for level in mean)
         self._warps: Float[Tensor, "n 4"] | None = None
         if augment.warp:
-            # the one table of a whole epoch: its draws are older than those that count
-            self._warps = augment.warp.draw(visits, epoch_generator(seed, epoch, "warp"))
+            # the one table, of everybody's first visit: its draws are older than those that count
+            self._warps = augment.warp.draw(count, epoch_generator(seed, epoch, "warp"))
 
     def edit(self, *, files: bool) -> PictureEdit | None:
         """What is done to single pictures, or None if nothing is.
@@ -113,8 +113,8 @@ class EpochAugment:
             images = pad_crop_images(images, augment.pad, corners)
         if augment.flip:
             images = flip_images(images, self._draw("flip", visits, 1)[:, 0] < augment.flip)
-        if self._warps is not None:
-            images = warp_images(images, self._warps[visits])
+        if augment.warp is not None:
+            images = warp_images(images, self._warps_of(visits, augment.warp))
         if augment.erase is not None:
             images = self._erase(images, visits, augment.erase)
         return images
@@ -140,6 +140,14 @@ class EpochAugment:
             return images, labels
         generator = epoch_generator(self.seed, self.epoch, f"mix/{number}")
         return self.augment.mix.apply(images, labels, num_classes, generator)
+
+    def _warps_of(self, visits: Int64[Tensor, " b"], warp: Warp) -> Float[Tensor, "b 4"]:
+        assert self._warps is not None
+        again = visits >= len(self._warps)
+        drawn = self._warps[visits.clamp(max=len(self._warps) - 1)]
+        # a rare image that is balanced has as many visits as the data have images: no table of them
+        drawn[again] = warp.of(self._draw("warp", visits[again], 4))
+        return drawn
 
     def _draw(self, purpose: str, visits: Int64[Tensor, " b"], count: int) -> Float[Tensor, "b n"]:
         return draw_uniforms(self.seed, self.epoch, purpose, visits, count)

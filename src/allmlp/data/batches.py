@@ -110,8 +110,7 @@ def iterate_shares(
     else:
         if order is None:
             order = shuffled_order(len(data), *shuffle)
-        visits = max(len(data), int(order.max()) + 1) if len(order) else 0
-        epoch = EpochAugment(augment or Augment(), *shuffle, visits, preprocess.mean)
+        epoch = EpochAugment(augment or Augment(), *shuffle, len(data), preprocess.mean)
     shares = [batch.tensor_split(size)[rank] for batch in order.split(batch_size)[start:]]
     edit = epoch.edit(files=isinstance(data, ImageStream)) if epoch else None
     # begun here and not with the first batch: whoever restores random states afterwards finds them

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from allmlp.data.image_files import ImageFiles
 from allmlp.data.image_set import ImageSet
-from allmlp.data.preprocess import Preprocess, open_image
+from allmlp.data.preprocess import Preprocess, open_image, resizable
 from allmlp.data.split import PARTS, Images, Splits
 from allmlp.errors import AllmlpError
 
@@ -120,7 +120,9 @@ def _decoded(images: Images, part: str) -> Iterator[tuple[str, Image.Image | All
 
 def _open(files: ImageFiles, name: str) -> Image.Image | AllmlpError:
     try:
-        return open_image(files.reader.read(name))
+        image = open_image(files.reader.read(name))
+        resizable(image)  # or training refuses it
+        return image
     except AllmlpError as e:
         return e
     except OSError as e:

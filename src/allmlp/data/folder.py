@@ -69,13 +69,21 @@ def _walk(path: Path) -> tuple[list[str], list[str]]:
     """Files and folders below a folder, hidden folders aside."""
     names, folders = [], []
     # without onerror a class that may not be read would be missing silently
-    for where, inner, files in os.walk(path, onerror=_refuse):
+    for where, inner, files in os.walk(path, onerror=_refuse, followlinks=True):
         # hidden folders may be huge (.git): they are not entered
-        inner[:] = [name for name in inner if not name.startswith(".")]
+        inner[:] = [n for n in inner if not n.startswith(".") and not _leads_back(where, n)]
         base = Path(where).relative_to(path)
         names += [(base / name).as_posix() for name in files]
         folders += [(base / name).as_posix() for name in inner]
     return names, folders
+
+
+def _leads_back(where: str, name: str) -> bool:
+    """Whether a folder is a link to one that it lies in: whoever follows it never ends."""
+    path = os.path.join(where, name)
+    if not os.path.islink(path):
+        return False
+    return (os.path.realpath(where) + os.sep).startswith(os.path.realpath(path) + os.sep)
 
 
 def _refuse(error: OSError) -> NoReturn:

@@ -55,7 +55,8 @@ def load_npz(path: Path) -> Splits:
     if present.dtype.kind not in "iuU":
         raise AllmlpError(f"{path}: labels must be integers or text, got {present.dtype}")
     if "classes" in arrays and present.dtype.kind != "U":
-        classes = [str(name) for name in arrays["classes"]]
+        named = arrays["classes"].tolist()
+        classes = [n.decode(errors="replace") if isinstance(n, bytes) else str(n) for n in named]
         numbered = {part: arrays[labels] for part, (_, labels) in pairs.items()}
     else:
         classes = [str(value) for value in present]

@@ -19,7 +19,7 @@ from allmlp.data.boxes import Box
 from allmlp.data.formats import open_header, quietly
 from allmlp.errors import AllmlpError, check_choice
 
-__all__ = ["INTERPOLATIONS", "Preprocess", "open_image", "to_tensor"]
+__all__ = ["INTERPOLATIONS", "Preprocess", "open_image", "resizable", "to_tensor"]
 
 INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST,
@@ -183,7 +183,7 @@ class Preprocess:
             image: as its file has it.
             box: left, top, right and bottom in pixels; None is the centre.
         """
-        image = _resizable(image)
+        image = resizable(image)
         orientation = _orientation(image)
         height, width = self.img_size
         if orientation in _ON_ITS_SIDE:
@@ -289,8 +289,12 @@ def _centre_box(
     return left, top, min(left + width, size[0]), min(top + height, size[1])
 
 
-def _resizable(image: Image.Image) -> Image.Image:
-    """Modes that Pillow resamples well: L, RGB, RGBA, and F with values up to 255."""
+def resizable(image: Image.Image) -> Image.Image:
+    """An image in a mode that Pillow resamples well: L, RGB, RGBA, and F with values up to 255.
+
+    Raises:
+        AllmlpError: its pixels have no known range, or no way leads to RGB.
+    """
     if image.mode.startswith("I"):
         # 16 bits, which Pillow would clip at 255; older formats keep them in 32
         levels = np.asarray(image)

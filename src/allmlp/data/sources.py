@@ -13,7 +13,13 @@ from allmlp.data.manifest import load_manifest
 from allmlp.data.npz import load_npz
 from allmlp.data.shards import find_shards, load_tars
 from allmlp.data.split import Images, Splits
-from allmlp.data.tables import HUB, load_hub, load_parquet
+from allmlp.data.tables import (
+    HUB,
+    load_hub,
+    load_hub_images,
+    load_parquet,
+    load_parquet_images,
+)
 from allmlp.errors import AllmlpError, unknown_name
 
 __all__ = ["SOURCES", "is_data", "load_images", "load_source", "source_stem"]
@@ -95,16 +101,22 @@ def is_data(source: str) -> bool:
 
 
 def load_images(source: str) -> Images:
-    """Every image of the data called `source`; those of a folder need no classes.
+    """Every image of the data called `source`; those of a folder or a table need no classes.
 
     Raises:
         AllmlpError, OSError: as `load_source`.
     """
     path = Path(source).expanduser()
+    if source.startswith(HUB):
+        return load_hub_images(source)
+    if source not in SOURCES and path.is_file() and path.suffix.lower() == ".parquet":
+        return load_parquet_images([path], path.parent, source)
     if source in SOURCES or not path.is_dir():
         return load_source(source).part("all")
-    splits = _load_pixels_or_shards(path, source, None)
-    return load_unlabelled(path) if splits is None else splits.part("all")
+    if not find_cifar(path) and not holds_idx(path) and not find_shards(path, ".tar"):
+        tables = find_shards(path, ".parquet")
+        return load_parquet_images(tables, path, source) if tables else load_unlabelled(path)
+    return load_source(source).part("all")
 
 
 def _load_pixels_or_shards(folder: Path, source: str, target: str | None) -> Splits | None:

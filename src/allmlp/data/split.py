@@ -9,7 +9,7 @@ from torch import Tensor
 
 from allmlp.data.image_files import ImageFiles
 from allmlp.data.image_set import ImageSet
-from allmlp.errors import AllmlpError
+from allmlp.errors import AllmlpError, listing
 
 __all__ = ["PARTS", "Images", "Splits", "complete_splits", "stratified_cut", "take_samples"]
 
@@ -58,7 +58,8 @@ def complete_splits(parts: Mapping[str, Images], origin: str, notes: Sequence[st
         notes: what else the reader of the data should know.
 
     Raises:
-        AllmlpError: nothing to train on, or too few images for three parts.
+        AllmlpError: nothing to train on, too few images for three parts, or a class that train
+            lacks.
     """
     if len(parts) == 1:
         (whole,) = parts.values()
@@ -70,6 +71,14 @@ def complete_splits(parts: Mapping[str, Images], origin: str, notes: Sequence[st
             f"{origin} has {' and '.join(parts)} but no train part; add train, or give one part "
             "alone"
         )
+    learned = set(parts["train"].labels.unique().tolist())
+    for part, images in parts.items():
+        if foreign := sorted(set(images.labels.unique().tolist()) - learned):
+            names = [images.classes[number] for number in foreign]
+            raise AllmlpError(
+                f"{origin}: {part} has classes that train has not: {listing(names)}; a class must "
+                "have images to learn from"
+            )
     if len(parts) == 3:
         return Splits(parts["train"], parts["val"], parts["test"], tuple(notes))
     val, train = _cut(parts["train"], (0.1,), origin)

@@ -57,7 +57,7 @@ class BrokenImages:
         allowed = f"{self.limit} of {self.total} may be broken" if self.limit else "none may be"
         raise AllmlpError(
             f"cannot read {len(self.reasons)} images, {allowed}: {listing(self._described())}; "
-            "repair or remove them, or allow more with --data.max_broken"
+            "repair or remove them, or allow more (max_broken)"
         )
 
     def __str__(self) -> str:

@@ -19,10 +19,17 @@ from allmlp.data.folder import FolderReader
 from allmlp.data.image_files import ImageFiles
 from allmlp.data.online import require_online
 from allmlp.data.shards import name_parts
-from allmlp.data.split import Splits, complete_splits
+from allmlp.data.split import PARTS, Splits, complete_splits
 from allmlp.errors import AllmlpError, check_choice, listing
 
-__all__ = ["HUB", "TableReader", "load_hub", "load_parquet"]
+__all__ = [
+    "HUB",
+    "TableReader",
+    "load_hub",
+    "load_hub_images",
+    "load_parquet",
+    "load_parquet_images",
+]
 
 HUB = "hf:"
 
@@ -87,6 +94,26 @@ def load_parquet(paths: Sequence[Path], root: Path, origin: str, target: str | N
         AllmlpError: `datasets` is not installed, a damaged file, no such columns, or a class that
             is missing from train.
     """
+    datasets, tables = _open_parquet(paths, root, origin)
+    return _splits(datasets, tables, root, origin, target)
+
+
+def load_parquet_images(paths: Sequence[Path], root: Path, origin: str) -> ImageFiles:
+    """The images of all rows, whatever their classes; they are of one that means nothing.
+
+    Args:
+        paths: of the files.
+        root: folder that the parts are named below.
+        origin: what to call the files in errors.
+
+    Raises:
+        AllmlpError: as `load_parquet`, of the column of images.
+    """
+    return _unlabelled(*_open_parquet(paths, root, origin), root, origin)
+
+
+def _open_parquet(paths: Sequence[Path], root: Path, origin: str) -> tuple[Any, Mapping[str, Any]]:
+    """The package, and a table for each part."""
     datasets = _import_datasets(origin)
     parts = name_parts([path.relative_to(root).as_posix() for path in paths], origin)
     files: dict[str, list[str]] = {}
@@ -95,12 +122,11 @@ def load_parquet(paths: Sequence[Path], root: Path, origin: str, target: str | N
     level = datasets.logging.get_verbosity()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # or damage is told twice
     try:
-        tables = datasets.load_dataset("parquet", data_files=files)
+        return datasets, datasets.load_dataset("parquet", data_files=files)
     except Exception as e:
         _fail(e, f"{origin} is no intact parquet", "make it anew")
     finally:
         datasets.logging.set_verbosity(level)
-    return _splits(datasets, tables, root, origin, target)
 
 
 def load_hub(source: str, target: str | None = None) -> Splits:
@@ -117,6 +143,24 @@ def load_hub(source: str, target: str | None = None) -> Splits:
         AllmlpError: `datasets` is not installed, no connection, nothing called that, or as
             `load_parquet`.
     """
+    datasets, tables, root = _open_hub(source)
+    return _splits(datasets, tables, root, source, target)
+
+
+def load_hub_images(source: str) -> ImageFiles:
+    """The images of a data set of the hub, whatever their classes.
+
+    Args:
+        source: the name, as in `load_hub`.
+
+    Raises:
+        AllmlpError: as `load_hub`, of the column of images.
+    """
+    return _unlabelled(*_open_hub(source), source)
+
+
+def _open_hub(source: str) -> tuple[Any, Mapping[str, Any], Path]:
+    """The package, a table for each part, and where their images are if they are files."""
     match = _HUB_NAME.fullmatch(source.removeprefix(HUB))
     if match is None:
         raise AllmlpError(
@@ -147,8 +191,7 @@ def load_hub(source: str, target: str | None = None) -> Splits:
     except Exception as e:
         _fail(e, f"cannot load {source}", "give another name or configuration, or local files")
     # where `datasets` puts the images of a repository that has them as files
-    root = Path(datasets.config.DOWNLOADED_DATASETS_PATH).parent
-    return _splits(datasets, tables, root, source, target)
+    return datasets, tables, Path(datasets.config.DOWNLOADED_DATASETS_PATH).parent
 
 
 def _import_datasets(origin: str) -> Any:
@@ -168,11 +211,8 @@ def _fail(error: Exception, fact: str, remedy: str) -> NoReturn:
 def _splits(
     datasets: Any, tables: Mapping[str, Any], root: Path, origin: str, target: str | None
 ) -> Splits:
-    known = {name: PART_NAMES.get(name.lower()) for name in tables}
-    if len(tables) == 1:
-        known = dict.fromkeys(tables, "train")
+    known = _parts(tables)
     columns = _find_columns(datasets, next(iter(tables.values())).features, origin, target)
-    image = datasets.Image(decode=False)
     notes = [f"{name} is no part and left out" for name, part in known.items() if part is None]
     chosen, cells = {}, {}
     for name, part in known.items():
@@ -184,10 +224,7 @@ def _splits(
         if columns.classes is not None and set(values) <= {-1, None}:
             notes.append(f"{name} has no labels and is left out")
             continue
-        table = tables[name].select_columns([columns.image])
-        if isinstance(table.features[columns.image], datasets.Image):
-            table = table.cast_column(columns.image, image)
-        chosen[part], cells[part] = table, values
+        chosen[part], cells[part] = _pictures(datasets, tables[name], columns.image), values
     if not cells:
         raise AllmlpError(f"{origin} has no rows with a class; give another data set")
     classes, index = _number_classes(cells, columns, origin)
@@ -204,9 +241,37 @@ def _splits(
     return complete_splits(made, origin, notes)
 
 
-def _find_columns(
-    datasets: Any, features: Mapping[str, Any], origin: str, target: str | None
-) -> _Columns:
+def _unlabelled(datasets: Any, tables: Mapping[str, Any], root: Path, origin: str) -> ImageFiles:
+    chosen = {}
+    for name, part in _parts(tables).items():
+        if part is not None and len(tables[name]):
+            column = _find_images(datasets, tables[name].features, origin)
+            chosen[part] = _pictures(datasets, tables[name], column)
+    if not chosen:
+        raise AllmlpError(f"{origin} has no rows; give another data set")
+    names = [
+        f"{part}/{row}" for part in PARTS if part in chosen for row in range(len(chosen[part]))
+    ]
+    reader = TableReader(chosen, column, os.path.realpath(root))
+    return ImageFiles(reader, tuple(names), torch.zeros(len(names)).long(), ("",))
+
+
+def _parts(tables: Mapping[str, Any]) -> dict[str, str | None]:
+    """What each table is; None if it is no part."""
+    if len(tables) == 1:
+        return dict.fromkeys(tables, "train")
+    return {name: PART_NAMES.get(name.lower()) for name in tables}
+
+
+def _pictures(datasets: Any, table: Any, column: str) -> Any:
+    """The column of images, not decoded."""
+    table = table.select_columns([column])
+    if isinstance(table.features[column], datasets.Image):
+        return table.cast_column(column, datasets.Image(decode=False))
+    return table
+
+
+def _find_images(datasets: Any, features: Mapping[str, Any], origin: str) -> str:
     images = [name for name, kind in features.items() if isinstance(kind, datasets.Image)]
     images = images or [n for n, kind in features.items() if _holds_bytes(datasets, kind)]
     if len(images) != 1:
@@ -214,18 +279,25 @@ def _find_columns(
             f"{origin} must have one column of images, it has "
             f"{listing(images) if images else 'none'} among {listing(list(features), 10)}"
         )
+    return images[0]
+
+
+def _find_columns(
+    datasets: Any, features: Mapping[str, Any], origin: str, target: str | None
+) -> _Columns:
+    image = _find_images(datasets, features, origin)
     named = [name for name, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
     named = named or [name for name in features if name.lower() in _TARGETS]
     if target is None and len(named) != 1:
         raise AllmlpError(
             f"{origin} has {len(named) or 'no'} columns that are classes by their type or name "
-            f"({listing(named or list(features), 10)}); choose one with --data.target"
+            f"({listing(named or list(features), 10)}); choose one with --target"
         )
     column = named[0] if target is None else target
     check_choice(f"column of {origin}", column, features)
     kind = features[column]
     return _Columns(
-        images[0], column, tuple(kind.names) if isinstance(kind, datasets.ClassLabel) else None
+        image, column, tuple(kind.names) if isinstance(kind, datasets.ClassLabel) else None
     )
 
 
@@ -244,7 +316,7 @@ def _number_classes(
             if type(value) not in (int, str) or (columns.classes and not _is_one(value, columns)):
                 raise AllmlpError(
                     f"{origin}: {columns.target} must be a class in every row, it is {value!r} in "
-                    f"{part}/{row}; mend the data, or choose another column with --data.target"
+                    f"{part}/{row}; mend the data, or choose another column with --target"
                 )
     if columns.classes is not None:
         return columns.classes, {number: number for number in range(len(columns.classes))}

@@ -39,8 +39,12 @@ class Warp:
 
     def draw(self, count: int, generator: torch.Generator) -> Float[Tensor, "n 4"]:
         """For each of `count` images: pixels down, pixels right, degrees, and a factor."""
+        return self.of(torch.rand(count, 4, generator=generator))
+
+    def of(self, uniforms: Float[Tensor, "n 4"]) -> Float[Tensor, "n 4"]:
+        """The same from numbers in [0, 1)."""
         limits = torch.tensor([self.shift, self.shift, self.rotate, self.scale])
-        drawn = (2 * torch.rand(count, 4, generator=generator) - 1) * limits
+        drawn = (2 * uniforms - 1) * limits
         drawn[:, 3] += 1
         return drawn
 

@@ -28,6 +28,7 @@ from typing import Any
 
 from allmlp.errors import AllmlpError
 from allmlp.files import write_text
+from allmlp.jsonl import read_lines
 from allmlp.runs.config_tree import read_yaml
 from allmlp.zoo.stored import RECORD, WEIGHTS
 
@@ -107,6 +108,21 @@ class RunDirectory:
             raise AllmlpError(
                 f"{self.path} is a run on a table, which predict, eval, explain, report and "
                 "export read, and which is not resumed; take a run on images"
+            )
+
+    def require_unbegun(self) -> None:
+        """Require that nothing is lost if a run begins again: it stopped before its first epoch.
+
+        Raises:
+            AllmlpError: it has come further, so that its last checkpoint has been taken away.
+        """
+        epochs = sum(any(key.startswith("val/") for key in r) for r in read_lines(self.metrics))
+        # one may be on record whose checkpoint was being written
+        if epochs > 1 or (self.eval / "scores.json").is_file():
+            raise AllmlpError(
+                f"{self.path} has trained for {epochs} epochs, and {self.last.name} is gone, from "
+                "which it would go on; put it back, or begin a new run "
+                f"(--model.pretrained {self.path} begins with its weights)"
             )
 
     def require_model(self) -> None:

@@ -6,6 +6,7 @@ Axes: n images, k classes.
 import csv
 import hashlib
 import io
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -156,10 +157,22 @@ def evaluate_run(
         folder = folder / f"{source_stem(source)}-{part}-only-{digest}"
     elif (source, part) != (own, "test") or label_sets is not None:
         real = "" if label_sets is None else f"-{source_stem(str(label_sets))}"
-        folder = folder / f"{source_stem(source)}-{part}{real}"
+        folder = _free(folder / f"{source_stem(source)}-{part}{real}", source)
     folder.mkdir(parents=True, exist_ok=True)
     evaluation.save(folder)
     return evaluation.scores
+
+
+def _free(folder: Path, source: str) -> Path:
+    """The folder, unless it holds scores of other data of that name: then another one."""
+    try:
+        other = json.loads((folder / "scores.json").read_text(encoding="utf-8")).get("source")
+    except (OSError, ValueError, AttributeError):
+        return folder
+    if other in (None, source):
+        return folder
+    digest = hashlib.blake2b(source.encode(), digest_size=4).hexdigest()
+    return folder.with_name(f"{folder.name}-{digest}")
 
 
 def evaluate_model(

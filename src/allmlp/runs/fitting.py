@@ -80,7 +80,7 @@ def fit_run(
     """
     train, seed = config.train, config.run.seed
     train_set, val_set = images.train.to(device), images.val.to(device)
-    plan = Plan.of(train_set, train)
+    plan = Plan.of(train_set, val_set, train)
     if state is not None:
         plan = plan.resumed(state["plan"], directory)
 

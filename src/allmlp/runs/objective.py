@@ -4,6 +4,7 @@ Axes: b batch, c channels, h w pixels, k classes.
 """
 
 import hashlib
+import math
 
 import torch
 from jaxtyping import Float
@@ -33,9 +34,11 @@ def check_objective(config: TrainConfig) -> None:
         )
     if isinstance(config.class_weights, dict):
         for name, weight in config.class_weights.items():
-            if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight >= 0:
+            number = isinstance(weight, int | float) and not isinstance(weight, bool)
+            if not number or not 0 <= weight < math.inf:
                 raise AllmlpError(
-                    f"train.class_weights.{name} must be a number of at least 0, got {weight!r}"
+                    f"train.class_weights.{name} must be a finite number of at least 0, got "
+                    f"{weight!r}"
                 )
     # checks itself
     Distillation(

@@ -31,16 +31,21 @@ class Plan:
     warmup_steps: int
     total_steps: int
     teacher: str | None = None  # digest of its weights
+    validation: str | None = None  # digest of its labels; None in older checkpoints
 
     @classmethod
-    def of(cls, data: ImageSet | ImageStream, config: TrainConfig) -> "Plan":
-        """For the training part and the settings of a new run."""
+    def of(
+        cls,
+        data: ImageSet | ImageStream,
+        validation: ImageSet | ImageStream,
+        config: TrainConfig,
+    ) -> "Plan":
+        """For both parts that training reads, and the settings of a new run."""
         steps_per_epoch = -(-len(data) // config.batch_size)
-        digest = hashlib.blake2b(data.labels.cpu().numpy().tobytes(), digest_size=8)
-        digest.update("\n".join(data.classes).encode())
         return cls(
             examples=len(data),
-            labels=digest.hexdigest(),
+            labels=_digest(data),
+            validation=_digest(validation),
             steps_per_epoch=steps_per_epoch,
             warmup_steps=round(config.warmup_epochs * steps_per_epoch),
             total_steps=steps_per_epoch * config.epochs,
@@ -60,12 +65,23 @@ class Plan:
                 f"examples then, {self.examples} now, or other labels; restore the data, or start "
                 "a new run"
             )
+        if plan.validation not in (None, self.validation):
+            raise AllmlpError(
+                f"the validation part has changed since {directory.path} began, by which epochs "
+                "are chosen; restore the data, or start a new run"
+            )
         if plan.teacher != self.teacher:
             raise AllmlpError(
                 f"the teacher has changed since {directory.path} began; restore it, or start a "
                 "new run"
             )
         return plan
+
+
+def _digest(data: ImageSet | ImageStream) -> str:
+    digest = hashlib.blake2b(data.labels.cpu().numpy().tobytes(), digest_size=8)
+    digest.update("\n".join(data.classes).encode())
+    return digest.hexdigest()
 
 
 def saved_state(directory: RunDirectory) -> dict[str, Any] | None:

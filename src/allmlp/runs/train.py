@@ -163,6 +163,8 @@ def _train(
     """Fit a model in a new directory, or in that of an unfinished run."""
     # whatever can be wrong with data, model or checkpoint is found before anything is written
     state = None if path is None else saved_state(RunDirectory(path))
+    if path is not None and state is None:
+        RunDirectory(path).require_unbegun()
     if path is None or state is None:
         model, preprocess, images = _prepare(config, splits)
     else:
@@ -194,8 +196,8 @@ def _train(
             loggers=loggers,
         )
     except BaseException as e:
-        # a run without a checkpoint is of no use; one with any can be resumed
-        if not directory.last.is_file():
+        # a new run without a checkpoint is of no use; one with any can be resumed
+        if path is None and not directory.last.is_file():
             if ranks.main:
                 shutil.rmtree(directory.path, ignore_errors=True)
         elif type(e) is KeyboardInterrupt:

@@ -209,7 +209,7 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "rise": (lambda v: 0 < v < 1, "in (0, 1)"),
     "decay": (lambda v: 0 < v <= 1, "in (0, 1]"),
     "flat": (lambda v: 0 <= v < 1, "in [0, 1)"),
-    "milestones": (lambda v: all(m > 0 for m in v), "above 0"),
+    "milestones": (lambda v: all(m > 0 for m in v), "as a list, [30, 60], all above 0"),
 }
 
 
