@@ -27,6 +27,8 @@ SHORT = {
 }
 # each takes longer than all of a room's tests
 LONG = {
+    "04_shards.py",
+    "05_report.py",
     "11_regions_of_digits.py",
     "20_kan_staircase.py",
     "22_kan_law.py",

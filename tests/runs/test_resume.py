@@ -109,7 +109,10 @@ def test_killed_at_a_write(
             "optimizer_options": {"betas": [0.95, 0.98]},
             "ema": None,
         },
-        {"optimizer": "torch.optim.NAdam", "optimizer_options": {"momentum_decay": 0.01}},
+        pytest.param(
+            {"optimizer": "torch.optim.NAdam", "optimizer_options": {"momentum_decay": 0.01}},
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=lambda recipe: recipe["optimizer"],
 )
