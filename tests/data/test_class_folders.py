@@ -166,3 +166,19 @@ def test_links_to_folders_are_folders(tmp_path: Path, pictures: Pictures) -> Non
     splits = load_source(str(data))
     assert sorted(names(splits.test)) == sorted(f"test/{c}/{i}.png" for c in "ab" for i in range(4))
     assert len(splits.train) + len(splits.val) == 8
+
+
+def test_links_that_lead_to_each_other_end(tmp_path: Path, pictures: Pictures) -> None:
+    for name, content in pictures("a", "b", count=10).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "a" / "other").symlink_to(tmp_path / "b")
+    (tmp_path / "b" / "other").symlink_to(tmp_path / "a")
+    found = [name for name in everything(load_source(str(tmp_path))) if "other" in name]
+    assert found == sorted(f"{c}/other/{i}.png" for c in "ab" for i in range(10))
+    for start, end in (("c", "d"), ("d", "e"), ("e", "f")):
+        for folder in (start, end):
+            (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / start / "next").symlink_to(tmp_path / end)
+    with pytest.raises(AllmlpError, match="c/next/next/next is a link behind two others"):
+        load_source(str(tmp_path))

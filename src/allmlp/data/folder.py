@@ -71,19 +71,29 @@ def _walk(path: Path) -> tuple[list[str], list[str]]:
     # without onerror a class that may not be read would be missing silently
     for where, inner, files in os.walk(path, onerror=_refuse, followlinks=True):
         # hidden folders may be huge (.git): they are not entered
-        inner[:] = [n for n in inner if not n.startswith(".") and not _leads_back(where, n)]
+        inner[:] = [n for n in inner if not n.startswith(".") and not _leads_back(path, where, n)]
         base = Path(where).relative_to(path)
         names += [(base / name).as_posix() for name in files]
         folders += [(base / name).as_posix() for name in inner]
     return names, folders
 
 
-def _leads_back(where: str, name: str) -> bool:
-    """Whether a folder is a link to one that it lies in: whoever follows it never ends."""
-    path = os.path.join(where, name)
-    if not os.path.islink(path):
+def _leads_back(root: Path, where: str, name: str) -> bool:
+    """Whether a folder is a link to one on the way to it: whoever follows it never ends.
+
+    Raises:
+        AllmlpError: a link behind two others; the ways through many of them are without number.
+    """
+    link = Path(where, name)
+    if not link.is_symlink():
         return False
-    return (os.path.realpath(where) + os.sep).startswith(os.path.realpath(path) + os.sep)
+    way = [folder for folder in link.parents if folder.is_relative_to(root)]
+    target = os.path.realpath(link) + os.sep
+    if any((os.path.realpath(folder) + os.sep).startswith(target) for folder in way):
+        return True
+    if sum(folder.is_symlink() for folder in way if folder != root) > 1:
+        raise AllmlpError(f"{link} is a link behind two others; link to its folder directly")
+    return False
 
 
 def _refuse(error: OSError) -> NoReturn:
